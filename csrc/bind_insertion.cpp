@@ -1,0 +1,2 @@
+#include "core.hpp"
+namespace pyredund { void bind_insertion(pybind11::module_&) {} }

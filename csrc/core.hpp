@@ -1,0 +1,31 @@
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include "matrix_view.hpp"
+#include "neighbor_graph.hpp"
+
+namespace pyredund {
+
+void bind_config(pybind11::module_& module);
+void bind_unit_rows(pybind11::module_& module);
+void bind_knn_graph(pybind11::module_& module);
+void bind_removal(pybind11::module_& module);
+void bind_insertion(pybind11::module_& module);
+
+// C-contiguous arrays of exactly this type: a copy made on the way in would lose what is written into it.
+template <typename T>
+using Array = pybind11::array_t<T, pybind11::array::c_style>;
+
+// A view of unit rows held as a (rows, stride) array.
+inline MatrixView view_rows(const Array<float>& matrix, std::int64_t dim) {
+  return {matrix.data(), static_cast<std::int64_t>(matrix.shape(0)), dim, static_cast<std::int64_t>(matrix.shape(1))};
+}
+
+inline NeighborGraph view_graph(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                                const Array<float>& similarities) {
+  return {indptr.data(), indices.data(), similarities.data(), static_cast<std::int64_t>(indptr.shape(0)) - 1};
+}
+
+}  // namespace pyredund

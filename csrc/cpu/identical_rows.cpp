@@ -1,0 +1,84 @@
+#include "cpu/identical_rows.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace pyredund::cpu {
+namespace {
+
+std::uint64_t hash_row(const float* row, std::int64_t stride) {
+  // Two independent chains of multiply and shift keep the multiplier busy; `stride` is a multiple of 8 floats.
+  std::uint64_t a = 0x9E3779B97F4A7C15u, b = 0xC2B2AE3D27D4EB4Fu;
+  for (std::int64_t i = 0; i < stride; i += 4) {
+    std::uint64_t words[2];
+    std::memcpy(words, row + i, sizeof words);
+    a = (a ^ words[0]) * 0xFF51AFD7ED558CCDu;
+    b = (b ^ words[1]) * 0xC4CEB9FE1A85EC53u;
+    a ^= a >> 32;
+    b ^= b >> 29;
+  }
+  a = (a ^ (b + (b << 21))) * 0x9FB21C651E98DF25u;
+  return a ^ (a >> 31);
+}
+
+}  // namespace
+
+std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_t stride, std::int32_t* class_of,
+                                     Watch& watch) {
+  std::size_t slots = 16;
+  while (slots < 2 * static_cast<std::size_t>(rows)) slots *= 2;
+  std::vector<std::int32_t> table(slots, -1);  // class in each slot, open addressing
+  const std::size_t row_bytes = static_cast<std::size_t>(stride) * sizeof(float);
+  std::int64_t n_unique = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    if (i % 4096 == 0) check(watch);
+    const float* row = data + i * stride;
+    std::size_t slot = hash_row(row, stride) & (slots - 1);
+    while (table[slot] >= 0 && std::memcmp(data + table[slot] * stride, row, row_bytes) != 0) {
+      slot = (slot + 1) & (slots - 1);
+    }
+    if (table[slot] < 0) {
+      table[slot] = static_cast<std::int32_t>(n_unique);
+      if (n_unique != i) std::memcpy(data + n_unique * stride, row, row_bytes);
+      ++n_unique;
+    }
+    class_of[i] = table[slot];
+  }
+  return n_unique;
+}
+
+void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class_of, std::int64_t rows,
+                           const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
+                           float* similarities, Watch& watch) {
+  std::vector<std::int32_t> tied;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    if (i % 4096 == 0) check(watch);
+    const std::int64_t own = class_of[i];
+    const std::int32_t* list = lists.ids + own * lists.k;
+    const float* scores = lists.similarities + own * lists.k;
+    const auto add_members = [&](std::int64_t cls) {
+      // No list can hold more than k members of one class, and one more place is taken by row i itself.
+      const std::int64_t end = std::min(members.member_ptr[cls + 1], members.member_ptr[cls] + k + 1);
+      for (std::int64_t m = members.member_ptr[cls]; m < end; ++m) {
+        if (!self_join || members.members[m] != i) tied.push_back(members.members[m]);
+      }
+    };
+    std::int64_t at = 0, filled = 0;
+    bool own_class_waits = self_join;
+    while (filled < k && (own_class_waits || at < lists.k)) {
+      const float score = own_class_waits ? 1.0f : scores[at];
+      tied.clear();
+      if (own_class_waits) add_members(own);
+      own_class_waits = false;
+      for (; at < lists.k && scores[at] == score; ++at) add_members(list[at]);
+      std::sort(tied.begin(), tied.end());
+      for (std::size_t t = 0; t < tied.size() && filled < k; ++t, ++filled) {
+        ids[i * k + filled] = tied[t];
+        similarities[i * k + filled] = score;
+      }
+    }
+  }
+}
+
+}  // namespace pyredund::cpu

@@ -1,0 +1,126 @@
+#include "cpu/knn_graph.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <vector>
+
+#include "cpu/neighbor_lists.hpp"
+#include "cpu/tile_scan.hpp"
+#include "thread_team.hpp"
+
+namespace pyredund::cpu {
+namespace {
+
+constexpr float kNever = std::numeric_limits<float>::infinity();
+
+// A tile's rows should stay in the second-level cache while panels of columns pass by, and there should be several
+// tiles for every thread.
+std::int64_t block_size(const SearchPlan& plan, std::int64_t rows, std::int64_t stride) {
+  if (plan.block > 0) return plan.block;
+  const std::int64_t cached = (std::int64_t{256} << 10) / (stride * static_cast<std::int64_t>(sizeof(float)));
+  const std::int64_t balanced = rows / (8 * static_cast<std::int64_t>(plan.n_threads));
+  return std::max<std::int64_t>(96, std::min({cached, balanced, std::int64_t{1024}}) / 48 * 48);
+}
+
+std::int64_t blocks_of(std::int64_t rows, std::int64_t block) { return (rows + block - 1) / block; }
+
+// Upper triangle of the blocks, diagonal first: every row soon has a full list, hence a bar, and tiles that are scanned
+// at the same time touch different rows.
+std::vector<Tile> triangle_tiles(std::int64_t rows, std::int64_t block) {
+  std::vector<Tile> tiles;
+  const std::int64_t n = blocks_of(rows, block);
+  tiles.reserve(static_cast<std::size_t>(n * (n + 1) / 2));
+  for (std::int64_t offset = 0; offset < n; ++offset) {
+    for (std::int64_t b = 0; b + offset < n; ++b) {
+      const std::int64_t c = b + offset;
+      tiles.push_back({b * block, std::min(rows, (b + 1) * block), c * block, std::min(rows, (c + 1) * block), b == c});
+    }
+  }
+  return tiles;
+}
+
+// Scans the tiles that `tile(index)` gives for index < n_tiles, whoever is free taking the next.
+template <typename TileAt, typename Body>
+void for_each_tile(int n_threads, std::int64_t n_tiles, Watch& watch, const TileAt& tile_at, const Body& thread_body) {
+  std::atomic<std::int64_t> next{0};
+  const int team = static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, n_threads));
+  run_team(team, [&](int) {
+    thread_body([&](const auto& scan) {
+      for (std::int64_t t = next++; t < n_tiles; t = next++) {
+        scan(tile_at(t));
+        ++watch.done;
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int32_t* ids, float* similarities,
+               Watch& watch) {
+  if (rows.rows == 0 || k == 0) return;
+  const std::int64_t block = block_size(plan, rows.rows, rows.stride);
+  const std::vector<Tile> tiles = triangle_tiles(rows.rows, block);
+  NeighborLists lists(rows.rows, k, scan_margin(rows.dim), ids, similarities);
+  std::vector<std::mutex> locks(static_cast<std::size_t>(blocks_of(rows.rows, block)));
+  watch.total += static_cast<std::int64_t>(tiles.size());
+
+  const TileScan::Bar bar = [&](std::int64_t row) { return lists.bar(row); };
+  const auto thread_body = [&](const auto& each) {
+    TileScan scan(*plan.kernels, rows, rows);
+    each([&](const Tile& tile) {
+      const auto resolve = [&](Survivor* survivors, std::int64_t count) {
+        std::int64_t kept = 0;
+        for (std::int64_t s = 0; s < count; ++s) {
+          const Survivor& pair = survivors[s];
+          if (pair.approximate < lists.bar(pair.row) && pair.approximate < lists.bar(pair.column)) continue;  // raised since
+          const float exact = similarity(*plan.kernels, rows.row(pair.row), rows.row(pair.column), rows.stride);
+          survivors[kept++] = {pair.row, pair.column, exact};
+        }
+        {
+          const std::lock_guard<std::mutex> lock(locks[tile.row_begin / block]);
+          for (std::int64_t s = 0; s < kept; ++s) lists.offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
+        }
+        const std::lock_guard<std::mutex> lock(locks[tile.column_begin / block]);
+        for (std::int64_t s = 0; s < kept; ++s) lists.offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
+      };
+      scan.scan(tile, bar, bar, resolve, watch);
+    });
+  };
+  for_each_tile(plan.n_threads, static_cast<std::int64_t>(tiles.size()), watch, [&](std::int64_t t) { return tiles[t]; }, thread_body);
+  for (std::int64_t row = 0; row < rows.rows; ++row) lists.finish(row);
+}
+
+void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
+               float* similarities, Watch& watch) {
+  if (queries.rows == 0 || k == 0) return;
+  const std::int64_t block = block_size(plan, queries.rows, queries.stride);
+  const std::int64_t n_tiles = blocks_of(queries.rows, block);
+  NeighborLists lists(queries.rows, k, scan_margin(queries.dim), ids, similarities);
+  watch.total += n_tiles;
+
+  const TileScan::Bar row_bar = [&](std::int64_t row) { return lists.bar(row); };
+  const TileScan::Bar column_bar = [](std::int64_t) { return kNever; };
+  const auto thread_body = [&](const auto& each) {
+    TileScan scan(*plan.kernels, queries, reference);
+    each([&](const Tile& tile) {
+      const auto resolve = [&](Survivor* survivors, std::int64_t count) {
+        for (std::int64_t s = 0; s < count; ++s) {
+          const Survivor& pair = survivors[s];
+          if (pair.approximate < lists.bar(pair.row)) continue;
+          const float exact = similarity(*plan.kernels, queries.row(pair.row), reference.row(pair.column), queries.stride);
+          lists.offer(pair.row, pair.column, exact);  // no other thread has these rows
+        }
+      };
+      scan.scan(tile, row_bar, column_bar, resolve, watch);
+      for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) lists.finish(row);
+    });
+  };
+  const auto tile_at = [&](std::int64_t t) {
+    return Tile{t * block, std::min(queries.rows, (t + 1) * block), 0, reference.rows, false};
+  };
+  for_each_tile(plan.n_threads, n_tiles, watch, tile_at, thread_body);
+}
+
+}  // namespace pyredund::cpu

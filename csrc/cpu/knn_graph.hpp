@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/kernels.hpp"
+#include "matrix_view.hpp"
+#include "watch.hpp"
+
+namespace pyredund::cpu {
+
+// How a search is carried out; nothing in here changes its result.
+struct SearchPlan {
+  const Kernels* kernels;
+  int n_threads;
+  std::int64_t block;  // rows and columns of a tile; 0: chosen from the sizes
+};
+
+// The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending, then id
+// ascending. Rows are unit rows, no two of them identical; k < rows. Each pair of rows is scored once.
+void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int32_t* ids, float* similarities,
+               Watch& watch);
+
+// The k nearest rows of `reference` for every row of `queries`; k <= reference.rows.
+void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
+               float* similarities, Watch& watch);
+
+}  // namespace pyredund::cpu

@@ -1,0 +1,112 @@
+#include "cpu/neighbor_lists.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+
+namespace pyredund::cpu {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Spare places a row: enough to make merges rare, few enough that all rows' together stay within 128 MB.
+std::int64_t spare_places(std::int64_t rows, std::int64_t k) {
+  const std::int64_t wanted = std::clamp<std::int64_t>(k / 2, 8, 256);
+  const std::int64_t affordable = (std::int64_t{128} << 20) / (8 * std::max<std::int64_t>(rows, 1));
+  return std::max<std::int64_t>(2, std::min(wanted, affordable));
+}
+
+}  // namespace
+
+std::uint64_t pack_pair(std::int32_t id, float score) {
+  std::uint32_t bits;
+  score += 0.0f;  // -0 and +0 are the same score
+  std::memcpy(&bits, &score, sizeof bits);
+  bits = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;  // the order of floats as the order of integers
+  return (static_cast<std::uint64_t>(bits) << 32) | ~static_cast<std::uint32_t>(id);
+}
+
+std::int32_t pair_id(std::uint64_t pair) { return static_cast<std::int32_t>(~static_cast<std::uint32_t>(pair)); }
+
+float pair_score(std::uint64_t pair) {
+  std::uint32_t bits = static_cast<std::uint32_t>(pair >> 32);
+  bits = (bits >> 31) != 0 ? bits & 0x7FFFFFFFu : ~bits;
+  float score;
+  std::memcpy(&score, &bits, sizeof score);
+  return score;
+}
+
+NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores)
+    : k_(k),
+      spare_(spare_places(rows, k)),
+      margin_(margin),
+      ids_(ids),
+      scores_(scores),
+      waiting_(static_cast<std::size_t>(rows * (spare_ + 1)), 0),
+      bars_(new std::atomic<float>[static_cast<std::size_t>(rows)]) {
+  for (std::int64_t row = 0; row < rows; ++row) bars_[row].store(-kInfinity, std::memory_order_relaxed);
+}
+
+void NeighborLists::offer(std::int64_t row, std::int32_t id, float score) {
+  Waiting& head = waiting(row);
+  std::int32_t& filled = head.filled;
+  if (filled < k_) {
+    ids_[row * k_ + filled] = id;
+    scores_[row * k_ + filled] = score;
+    if (++filled == k_) finish(row);
+    return;
+  }
+  if (score < head.worst) return;
+  waiting_[row * (spare_ + 1) + 1 + (filled - k_)] = pack_pair(id, score);
+  if (++filled == k_ + spare_) merge(row);
+}
+
+void NeighborLists::merge(std::int64_t row) {
+  thread_local std::vector<std::uint64_t> best;
+  best.resize(static_cast<std::size_t>(k_));
+  std::int32_t* const ids = ids_ + row * k_;
+  float* const scores = scores_ + row * k_;
+  std::uint64_t* const waits = waiting_.data() + row * (spare_ + 1) + 1;
+  const std::int64_t n_waiting = waiting(row).filled - k_;
+  std::sort(waits, waits + n_waiting, std::greater<>());
+  std::int64_t from_list = 0, from_waiting = 0;
+  for (std::int64_t i = 0; i < k_; ++i) {
+    const std::uint64_t listed = pack_pair(ids[from_list], scores[from_list]);
+    const std::uint64_t waited = from_waiting < n_waiting ? waits[from_waiting] : 0;
+    const bool take_listed = listed > waited;
+    best[i] = take_listed ? listed : waited;
+    from_list += take_listed;
+    from_waiting += !take_listed;
+  }
+  for (std::int64_t i = 0; i < k_; ++i) {
+    ids[i] = pair_id(best[i]);
+    scores[i] = pair_score(best[i]);
+  }
+  waiting(row).filled = static_cast<std::int32_t>(k_);
+  raise_bar(row);
+}
+
+void NeighborLists::raise_bar(std::int64_t row) {
+  const float worst = scores_[row * k_ + k_ - 1];
+  const double bar = static_cast<double>(worst) - margin_;
+  waiting(row).worst = worst;
+  bars_[row].store(std::nextafter(static_cast<float>(bar), -kInfinity), std::memory_order_relaxed);
+}
+
+void NeighborLists::finish(std::int64_t row) {
+  if (waiting(row).filled > k_) return merge(row);
+  thread_local std::vector<std::uint64_t> pairs;
+  const std::int64_t filled = waiting(row).filled;
+  pairs.resize(static_cast<std::size_t>(filled));
+  for (std::int64_t i = 0; i < filled; ++i) pairs[i] = pack_pair(ids_[row * k_ + i], scores_[row * k_ + i]);
+  std::sort(pairs.begin(), pairs.end(), std::greater<>());
+  for (std::int64_t i = 0; i < filled; ++i) {
+    ids_[row * k_ + i] = pair_id(pairs[i]);
+    scores_[row * k_ + i] = pair_score(pairs[i]);
+  }
+  if (filled == k_) raise_bar(row);
+}
+
+}  // namespace pyredund::cpu

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace pyredund::cpu {
+
+// An (id, score) pair as one integer that orders pairs by score descending, then id ascending: larger is better.
+std::uint64_t pack_pair(std::int32_t id, float score);
+std::int32_t pair_id(std::uint64_t pair);
+float pair_score(std::uint64_t pair);
+
+// The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in the caller's
+// arrays (k ids and k scores a row); further offers wait in a few spare places and are merged when these are full, which
+// costs a fraction of keeping a heap. Not synchronised: whoever offers to a row holds the lock of that row. Bars may be
+// read at any time.
+class NeighborLists {
+ public:
+  // `margin`: how far below its similarity an approximate score may lie.
+  NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores);
+
+  // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of the last
+  // merge, less the margin; -infinity before there are k. It only rises.
+  float bar(std::int64_t row) const { return bars_[row].load(std::memory_order_relaxed); }
+  void offer(std::int64_t row, std::int32_t id, float score);
+  // Merges what waits and sorts the list.
+  void finish(std::int64_t row);
+
+ private:
+  // A row's pairs that wait lie behind their count, so that most offers touch one or two cache lines.
+  struct Waiting {
+    std::int32_t filled;  // pairs in the list, then in the spare places
+    float worst;          // the k-th best score of the list, once there are k
+  };
+
+  Waiting& waiting(std::int64_t row) { return reinterpret_cast<Waiting&>(waiting_[row * (spare_ + 1)]); }
+  void merge(std::int64_t row);
+  void raise_bar(std::int64_t row);
+
+  std::int64_t k_;
+  std::int64_t spare_;
+  double margin_;
+  std::int32_t* ids_;
+  float* scores_;
+  std::vector<std::uint64_t> waiting_;
+  std::unique_ptr<std::atomic<float>[]> bars_;
+};
+
+}  // namespace pyredund::cpu

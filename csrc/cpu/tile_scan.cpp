@@ -1,0 +1,96 @@
+#include "cpu/tile_scan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace pyredund::cpu {
+namespace {
+
+constexpr std::int64_t kBatch = 4096;       // survivors that wait at most
+constexpr std::int64_t kWorthResolving = 256;  // after a panel, fewer than these wait for the next one
+
+}  // namespace
+
+float similarity(const Kernels& kernels, const float* x, const float* y, std::int64_t stride) {
+  const double score = kernels.score(x, y, stride);
+  // Unit rows that are identical score 1 up to roundings of 2^-22, zero rows score 0: only then is a look worth it.
+  if ((score > 0.999999 || score == 0.0) &&
+      std::memcmp(x, y, static_cast<std::size_t>(stride) * sizeof(float)) == 0) {
+    return 1.0f;
+  }
+  return std::clamp(static_cast<float>(score), -1.0f, 1.0f) + 0.0f;  // a tiny negative score rounds to -0
+}
+
+// How far a float32 score can lie from the similarity. Both rows have norm at most 1 + 2^-22, so by Cauchy-Schwarz the
+// magnitudes of the products sum to at most (1 + 2^-22)^2, and a float32 sum of `dim` rounded products, in any order,
+// is off by at most dim * 2^-24 / (1 - dim * 2^-24) times that (Higham 2002, section 3.1). Rounding the similarity to
+// float32, clamping it, and setting it to 1 for identical rows moves it by less than 2^-21 more; products that
+// underflow add less than dim * 2^-149, which the 1 % on top covers many times over.
+double scan_margin(std::int64_t dim) {
+  const double sum_of_roundings = static_cast<double>(dim) * std::ldexp(1.0, -24);
+  if (sum_of_roundings > 0.5) return std::numeric_limits<double>::infinity();
+  return 1.01 * (sum_of_roundings / (1.0 - sum_of_roundings) + std::ldexp(1.0, -21));
+}
+
+TileScan::TileScan(const Kernels& kernels, MatrixView rows, MatrixView columns)
+    : kernels_(kernels),
+      rows_(rows),
+      columns_(columns),
+      panel_(static_cast<std::size_t>(kernels.panel_width * std::max<std::int64_t>(rows.dim, 1))),
+      column_bars_(static_cast<std::size_t>(kernels.panel_width)),
+      survivors_(static_cast<std::size_t>(kBatch + kernels.panel_width * kernels.strip_height)) {}
+
+void TileScan::scan(const Tile& tile, const Bar& row_bar, const Bar& column_bar, const Resolve& resolve,
+                    const Watch& watch) {
+  std::int64_t waiting = 0;
+  row_bars_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
+  const auto read_row_bars = [&] {
+    for (std::int64_t i = tile.row_begin; i < tile.row_end; ++i) row_bars_[i - tile.row_begin] = row_bar(i);
+  };
+  const auto read_column_bars = [&](std::int64_t column, std::int64_t n_columns) {
+    std::fill(column_bars_.begin(), column_bars_.end(), std::numeric_limits<float>::infinity());
+    for (std::int64_t c = 0; c < n_columns; ++c) column_bars_[c] = column_bar(column + c);
+  };
+  const auto resolve_waiting = [&] {
+    resolve(survivors_.data(), waiting);
+    waiting = 0;
+    read_row_bars();
+  };
+  read_row_bars();
+  for (std::int64_t column = tile.column_begin; column < tile.column_end; column += kernels_.panel_width) {
+    check(watch);
+    const std::int64_t n_columns = std::min<std::int64_t>(kernels_.panel_width, tile.column_end - column);
+    kernels_.pack_panel(columns_.row(column), columns_.stride, n_columns, columns_.dim, panel_.data());
+    read_column_bars(column, n_columns);
+    PanelScan panel{};
+    panel.rows = rows_.row(tile.row_begin);
+    panel.stride = rows_.stride;
+    panel.n_rows = (tile.triangle ? std::min(tile.row_end, column + n_columns) : tile.row_end) - tile.row_begin;
+    panel.panel = panel_.data();
+    panel.dim = rows_.dim;
+    panel.n_columns = n_columns;
+    panel.row_bars = row_bars_.data();
+    panel.column_bars = column_bars_.data();
+    panel.survivors = survivors_.data();
+    panel.capacity = static_cast<std::int64_t>(survivors_.size());
+    for (std::int64_t row = 0; row < panel.n_rows;) {
+      std::int64_t found = waiting;
+      row += kernels_.scan_panel(panel, row, &found);
+      for (std::int64_t s = waiting; s < found; ++s) {
+        Survivor survivor = survivors_[s];
+        survivor.row += static_cast<std::int32_t>(tile.row_begin);
+        survivor.column += static_cast<std::int32_t>(column);
+        if (!tile.triangle || survivor.row < survivor.column) survivors_[waiting++] = survivor;
+      }
+      if (row < panel.n_rows || waiting >= kWorthResolving) {
+        resolve_waiting();
+        read_column_bars(column, n_columns);
+      }
+    }
+  }
+  resolve_waiting();
+}
+
+}  // namespace pyredund::cpu

@@ -1,0 +1,60 @@
+"""Checks of scalar arguments: every message names the argument, the value and the bound."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import SupportsIndex, cast
+
+import numpy as np
+
+
+def check_int(name: str, value: object, *, at_least: int, at_most: int | None = None, why_at_most: str = "") -> int:
+    """`value` as an int inside of the bounds; bool is no number."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    number = operator.index(cast("SupportsIndex", value))
+    if number < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    if at_most is not None and number > at_most:
+        raise ValueError(f"{name} must be at most {at_most}{why_at_most}, got {number}")
+    return number
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> str:
+    """`value` if it is one of the known names."""
+    names = list(known)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, one of {', '.join(names)}, got {type(value).__name__}")
+    if value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")
+    return value
+
+
+def check_device(device: object) -> None:
+    """Until there is GPU code, every computation runs on the CPU."""
+    if check_choice("device", device, ["auto", "cpu", "cuda"]) == "cuda":
+        raise ValueError("device must be 'auto' or 'cpu', got 'cuda': this build of pyredund has no CUDA kernels")
+
+
+def count_to_keep(keep: object, n: int, *, name: str = "keep", of: str = "rows") -> int:
+    """Rows that `keep` asks for: a share (float in (0, 1], rounded half up, at least 1) or a count (int in [1, n])."""
+    if isinstance(keep, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a share (float) or a count (int), got the bool {keep!r}")
+    if isinstance(keep, (float, np.floating)):
+        share = float(keep)
+        if not 0.0 < share <= 1.0:
+            raise ValueError(f"{name} as a share must be in (0, 1], got {keep!r}; a count must be an int")
+        # repr is the decimal number that the user wrote: 0.29 of 50 is 14.5, which rounds to 15, though 0.29 * 50 is
+        # 14.499999999999998 in binary.
+        from fractions import Fraction
+
+        return max(1, int(Fraction(repr(share)) * n + Fraction(1, 2)))
+    if not hasattr(keep, "__index__"):
+        raise TypeError(f"{name} must be a share (float) or a count (int), got {keep!r} of type {type(keep).__name__}")
+    count = operator.index(cast("SupportsIndex", keep))
+    if count < 1:
+        raise ValueError(f"{name} as a count must be at least 1, got {count}")
+    if count > n:
+        raise ValueError(f"{name} must be at most the number of {of}: {count} asked for, there are {n}")
+    return count

@@ -1,0 +1,76 @@
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Progress = Callable[[int, int], object]
+
+def isas() -> list[str]: ...
+def chosen_isa(isa: str) -> str: ...
+def fail_in_worker(n_threads: int, progress: _Progress | None) -> None: ...
+def unit_rows(
+    embeddings: NDArray[np.float32] | NDArray[np.float64],
+    out: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    n_threads: int,
+) -> None: ...
+def collapse_identical_rows(matrix: NDArray[np.float32], class_of: NDArray[np.int32]) -> int: ...
+def expand_identical_rows(
+    distinct_indices: NDArray[np.int32],
+    distinct_similarities: NDArray[np.float32],
+    class_of: NDArray[np.int32],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+    self_join: bool,
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+) -> None: ...
+def similarities(
+    rows: NDArray[np.float32], others: NDArray[np.float32], out: NDArray[np.float32], isa: str
+) -> None: ...
+def knn_graph(
+    rows: NDArray[np.float32],
+    dim: int,
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> None: ...
+def knn_query(
+    queries: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    dim: int,
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> None: ...
+def removal(
+    rows: NDArray[np.float32],
+    dim: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+    removable: NDArray[np.int32],
+    priority: NDArray[np.int32],
+    n_remove: int,
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> dict[str, NDArray[np.int64] | NDArray[np.int32] | NDArray[np.float32]]: ...
+def insertion(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    weights: NDArray[np.int64],
+    first: NDArray[np.int32],
+    n_insert: int,
+    progress: _Progress | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...

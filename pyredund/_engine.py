@@ -1,0 +1,140 @@
+"""How a computation is carried out: threads, instruction set, tile size, progress. Nothing here changes a result."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyredund import _core
+from pyredund._checks import check_int
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Progress = Callable[[int, int], object]
+
+
+def available_threads() -> int:
+    """Processors that this process may use: its affinity, capped by the quota of its control group."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affinity, _cgroup_processors()))
+
+
+def _cgroup_processors() -> int:
+    unlimited = 1 << 30
+    try:  # version 2, then version 1
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            base = Path("/sys/fs/cgroup/cpu")
+            quota = (base / "cpu.cfs_quota_us").read_text().strip()
+            period = (base / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return unlimited
+    if quota in {"max", "-1"}:
+        return unlimited
+    return max(1, math.ceil(int(quota) / int(period)))
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Settings of the compiled core.
+
+    Parameters
+    ----------
+    n_threads : int
+        Worker threads.
+    isa : str
+        Instruction set, "auto" or one of ``_core.isas()``.
+    block : int
+        Rows and columns of a tile; 0 chooses from the sizes.
+    progress : bool or callable
+        True shows a progress bar on standard error; a callable receives (done, total) now and then.
+    """
+
+    n_threads: int = 1
+    isa: str = "auto"
+    block: int = 0
+    progress: bool | Progress = False
+
+    @classmethod
+    def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False) -> Engine:
+        """Fill in what the user left open; see `pyredund.show_config` for the environment variables."""
+        if n_threads is None and os.environ.get("PYREDUND_NUM_THREADS"):
+            try:
+                n_threads = int(os.environ["PYREDUND_NUM_THREADS"])
+            except ValueError:
+                value = os.environ["PYREDUND_NUM_THREADS"]
+                raise ValueError(f"PYREDUND_NUM_THREADS must be an integer of at least 1, got {value!r}") from None
+            check_int("PYREDUND_NUM_THREADS", n_threads, at_least=1)
+        elif n_threads is not None:
+            n_threads = check_int("n_threads", n_threads, at_least=1)
+        if not isinstance(progress, bool) and not callable(progress):
+            raise TypeError(f"progress must be True, False or a callable (done, total), got {type(progress).__name__}")
+        return cls(
+            n_threads=min(n_threads or available_threads(), 1024),
+            isa=os.environ.get("PYREDUND_ISA", "auto"),
+            progress=progress,
+        )
+
+    def quiet(self) -> Engine:
+        """The same engine without progress, for a short step inside of a longer one."""
+        return replace(self, progress=False)
+
+    @contextmanager
+    def reporting(self, stage: str) -> Iterator[Progress | None]:
+        """The callable that one stage of the work reports to, or None."""
+        if callable(self.progress):
+            yield self.progress
+        elif self.progress:
+            from tqdm import tqdm
+
+            with tqdm(total=1, desc=stage, unit="tile", delay=0.5, leave=False) as bar:
+
+                def update(done: int, total: int) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+
+                yield update
+        else:
+            yield None
+
+
+def show_config() -> dict[str, object]:
+    """What pyredund was built with and will use on this machine.
+
+    The environment variables ``PYREDUND_NUM_THREADS`` and ``PYREDUND_ISA`` change the number of threads and the
+    instruction set; neither changes any result.
+
+    Returns
+    -------
+    dict
+        ``version``, ``isa`` (the instruction set in use), ``isas`` (those that this machine can run), ``n_threads``
+        (default number of threads) and ``cuda`` (always False: there is no GPU code yet).
+
+    Raises
+    ------
+    ValueError
+        If one of the two environment variables holds a value that cannot be used.
+
+    Examples
+    --------
+    >>> import pyredund
+    >>> pyredund.show_config()["isas"][0]
+    'baseline'
+    """
+    from pyredund._version import __version__
+
+    engine = Engine.resolve()
+    return {
+        "version": __version__,
+        "isa": _core.chosen_isa(engine.isa),
+        "isas": _core.isas(),
+        "n_threads": engine.n_threads,
+        "cuda": False,
+    }

@@ -1,0 +1,177 @@
+"""Exact cosine nearest neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund import _core
+from pyredund._checks import check_device, check_int
+from pyredund._engine import Engine, Progress
+from pyredund._inputs import RowSource, row_source
+from pyredund._memory import check_memory
+from pyredund._neighbor_graph import NeighborGraph, regular_graph
+from pyredund._unit_rows import UnitRows, padded, unit_rows
+
+DEFAULT_K = 32
+SPARE_BYTES = 128 << 20  # of neighbour lists under construction, at most
+
+
+def knn_graph(
+    embeddings: object,
+    k: int | None = None,
+    *,
+    reference: object = None,
+    device: str = "auto",
+    n_threads: int | None = None,
+    max_memory: int | None = None,
+    progress: bool | Progress = False,
+) -> NeighborGraph:
+    """The k most similar rows of every row, by cosine: exactly, and the same bytes for any number of threads.
+
+    Similarities are float64 sums in a fixed order, rounded to float32. The search scores each pair of rows once in
+    float32, without ever storing the similarity matrix, and computes the exact similarity only where float32 rounding
+    leaves a chance.
+
+    Parameters
+    ----------
+    embeddings : array_like, shape (n, d)
+        Real and finite; anything with ``__array__`` or ``__dlpack__``, or nested lists. Never written to. A zero row
+        has similarity 0 to every row but another zero row.
+    k : int, optional
+        Neighbours per row, at most n - 1 (with `reference`: its number of rows). Default: 32, or as many as there are.
+    reference : array_like, shape (m, d), optional
+        Take the neighbours from these rows instead of from `embeddings`.
+    device : {"auto", "cpu"}, default "auto"
+        Where to compute.
+    n_threads : int, optional
+        Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
+    max_memory : int, optional
+        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+    progress : bool or callable, default False
+        True shows a bar on standard error; a callable receives (done, total) several times a second.
+
+    Returns
+    -------
+    NeighborGraph
+        Neighbours of each row, most similar first, equals by index; no row is its own neighbour.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, for example complex or sparse embeddings.
+    ValueError
+        If an argument is out of range, shapes do not fit, or embeddings hold NaN or infinity.
+    MemoryError
+        If the result would not fit.
+
+    Notes
+    -----
+    Time O(n^2 d), memory O(n d + n k).
+
+    Examples
+    --------
+    >>> import numpy as np, pyredund
+    >>> angles = np.deg2rad([0, 10, 30, 90])
+    >>> graph = pyredund.knn_graph(np.column_stack([np.cos(angles), np.sin(angles)]), k=2)
+    >>> graph.indices.reshape(4, 2)
+    array([[1, 2],
+           [0, 2],
+           [1, 0],
+           [2, 1]], dtype=int32)
+    """
+    check_device(device)
+    engine = Engine.resolve(n_threads, progress)
+    source = row_source("embeddings", embeddings)
+    if reference is None:
+        k = neighbor_count(k, source.rows)
+        check_memory(f"a graph of {source.rows} rows with k={k}", graph_bytes(source, k), max_memory)
+        return search(unit_rows("embeddings", source, engine), k, engine)
+    others = row_source("reference", reference)
+    if others.dim != source.dim:
+        raise ValueError(
+            f"reference must have as many coordinates per row as embeddings, {source.dim}, got shape "
+            f"({others.rows}, {others.dim})"
+        )
+    if k is None:
+        k = min(DEFAULT_K, others.rows)
+    elif source.rows:
+        k = check_int("k", k, at_least=1, at_most=others.rows, why_at_most=" (the rows of reference)")
+    needed = graph_bytes(source, k) + others.rows * padded(others.dim) * 4
+    check_memory(f"a graph of {source.rows} rows with k={k} and reference", needed, max_memory)
+    return search_reference(
+        unit_rows("embeddings", source, engine), unit_rows("reference", others, engine), k, engine
+    )
+
+
+def neighbor_count(k: object, n: int) -> int:
+    """The k that is meant for n rows."""
+    if k is None:
+        return max(0, min(DEFAULT_K, n - 1))
+    if n == 0:
+        return 0
+    return check_int("k", k, at_least=1, at_most=n - 1, why_at_most=f" (n - 1 for n={n} rows)")
+
+
+def graph_bytes(source: RowSource, k: int) -> int:
+    """Memory of unit rows, the graph, and its lists under construction."""
+    return source.rows * (padded(source.dim) * 4 + 8 * k) + min(SPARE_BYTES, source.rows * 4 * k)
+
+
+def search(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
+    """The k nearest other rows of every row, identical ones included."""
+    distinct = search_distinct(rows, min(k, max(0, rows.n_distinct - 1)), engine)
+    if rows.class_of is None:
+        return distinct
+    shape = (rows.n_distinct, -1 if len(distinct.indices) else 0)
+    lists = distinct.indices.reshape(shape), distinct.similarities.reshape(shape)
+    return _expand(*lists, rows.class_of, rows, True, k)
+
+
+def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
+    """The k nearest other distinct rows of every distinct row."""
+    indices = np.empty((rows.n_distinct, k), dtype=np.int32)
+    similarities = np.empty((rows.n_distinct, k), dtype=np.float32)
+    with engine.reporting("neighbours") as report:
+        _core.knn_graph(
+            rows.matrix, rows.dim, indices, similarities, engine.n_threads, engine.isa, engine.block, report
+        )
+    return regular_graph(indices, similarities, rows.n_distinct)
+
+
+def search_reference(rows: UnitRows, reference: UnitRows, k: int, engine: Engine) -> NeighborGraph:
+    """The k nearest rows of `reference` for every row."""
+    indices, similarities = query(rows.matrix, reference.matrix, rows.dim, min(k, reference.n_distinct), engine)
+    if rows.class_of is None and reference.class_of is None:
+        return regular_graph(indices, similarities, reference.n_rows)
+    class_of = rows.class_of if rows.class_of is not None else np.arange(rows.n_rows, dtype=np.int32)
+    return _expand(indices, similarities, class_of, reference, False, k)
+
+
+def query(
+    queries: NDArray[np.float32], reference: NDArray[np.float32], dim: int, k: int, engine: Engine
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Indices and similarities, both of shape (n, k), of the k rows of `reference` nearest to each query."""
+    indices = np.empty((len(queries), k), dtype=np.int32)
+    similarities = np.empty((len(queries), k), dtype=np.float32)
+    with engine.reporting("neighbours") as report:
+        _core.knn_query(
+            queries, reference, dim, indices, similarities, engine.n_threads, engine.isa, engine.block, report
+        )
+    return indices, similarities
+
+
+def _expand(
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    class_of: NDArray[np.int32],
+    members: UnitRows,
+    self_join: bool,
+    k: int,
+) -> NeighborGraph:
+    rows = np.empty((len(class_of), k), dtype=np.int32)
+    scores = np.empty((len(class_of), k), dtype=np.float32)
+    _core.expand_identical_rows(
+        indices, similarities, class_of, members.member_ptr, members.members, self_join, rows, scores
+    )
+    return regular_graph(rows, scores, members.n_rows)

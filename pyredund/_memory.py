@@ -1,0 +1,51 @@
+"""What memory there is, and a sentence instead of a killed process when a computation would not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyredund._checks import check_int
+
+MARGIN = 256 << 20  # left to the rest of the process
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take: what the machine has, capped by its control group; None if unknown."""
+    limits = [limit for limit in (_machine_available(), _cgroup_available()) if limit is not None]
+    return min(limits) if limits else None
+
+
+def check_memory(what: str, wanted: int, max_memory: int | None) -> None:
+    """Raise MemoryError when `wanted` bytes exceed `max_memory` or what the machine has left, less a margin."""
+    if max_memory is not None:
+        if wanted > check_int("max_memory", max_memory, at_least=1):
+            raise MemoryError(f"{what} would take {_readable(wanted)}, more than max_memory={_readable(max_memory)}")
+        return
+    available = available_memory()
+    if available is not None and wanted > available - MARGIN:
+        raise MemoryError(
+            f"{what} would take {_readable(wanted)}, more than the {_readable(max(0, available - MARGIN))} that this "
+            f"machine has left (with a margin of {_readable(MARGIN)})"
+        )
+
+
+def _readable(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _machine_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _cgroup_available() -> int | None:
+    try:  # version 2; pages of the file cache are given back when memory is wanted
+        base = Path("/sys/fs/cgroup")
+        limit = int((base / "memory.max").read_text())
+        statistics = dict(line.split() for line in (base / "memory.stat").read_text().splitlines())
+        return limit - int((base / "memory.current").read_text()) + int(statistics.get("inactive_file", 0))
+    except (OSError, ValueError):  # no version 2, or "max": no limit
+        return None

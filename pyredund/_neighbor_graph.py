@@ -1,0 +1,145 @@
+"""The neighbour graph that everything is selected on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund._files import load_arrays, save_arrays
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class NeighborGraph:
+    """Most similar rows of every row, in SciPy's CSR form; the arrays are read-only.
+
+    Parameters
+    ----------
+    indptr : ndarray of int64, shape (n_rows + 1,)
+        Row i's neighbours lie at ``indptr[i]:indptr[i + 1]``.
+    indices : ndarray of int32, shape (n_edges,)
+        Neighbours, most similar first, equals by index. A row is no neighbour of itself.
+    similarities : ndarray of float32, shape (n_edges,)
+        Cosine similarity of row and neighbour, in [-1, 1]; exactly 1 for identical unit rows.
+    n_rows : int
+        Number of rows.
+    n_columns : int
+        Number of rows that neighbours are taken from: `n_rows`, or that of `reference` where one was given.
+
+    Examples
+    --------
+    >>> import pyredund
+    >>> graph = pyredund.knn_graph([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], k=1)
+    >>> graph
+    NeighborGraph(3 rows, 3 edges, similarity 0.1104 to 0.9939)
+    >>> graph.indices
+    array([1, 0, 1], dtype=int32)
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    similarities: NDArray[np.float32]
+    n_rows: int
+    n_columns: int
+
+    def __post_init__(self) -> None:
+        arrays = (("indptr", np.int64), ("indices", np.int32), ("similarities", np.float32))
+        for name, dtype in arrays:
+            array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        self._check()
+
+    def _check(self) -> None:
+        if self.indptr.shape != (self.n_rows + 1,):
+            raise ValueError(f"indptr must have shape ({self.n_rows + 1},) for n_rows={self.n_rows}, got {self.indptr.shape}")
+        n_edges = len(self.indices)
+        if self.indptr[0] != 0 or self.indptr[-1] != n_edges or (np.diff(self.indptr) < 0).any():
+            raise ValueError(f"indptr must rise from 0 to the number of edges, {n_edges}")
+        if self.similarities.shape != self.indices.shape:
+            raise ValueError(f"similarities must have one entry per edge ({n_edges}), got shape {self.similarities.shape}")
+        if n_edges and not (self.indices.min() >= 0 and self.indices.max() < self.n_columns):
+            raise ValueError(f"indices must be in [0, {self.n_columns}), got {self.indices.min()} to {self.indices.max()}")
+
+    def __repr__(self) -> str:
+        size = f"{self.n_rows} rows, {len(self.indices)} edges"
+        if len(self.indices):
+            size += f", similarity {self.similarities.min():.4f} to {self.similarities.max():.4f}"
+        return f"NeighborGraph({size})"
+
+    def to_scipy(self) -> scipy.sparse.csr_array:
+        """The graph as a SciPy CSR array of similarities, which shares memory with it.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of float32, shape (n_rows, n_columns)
+            Rows keep their order by similarity, so its indices are not sorted.
+
+        Raises
+        ------
+        ImportError
+            If SciPy is not installed.
+
+        Examples
+        --------
+        >>> import pyredund
+        >>> pyredund.knn_graph([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], k=1).to_scipy().toarray().round(2)
+        array([[0. , 0.6, 0. ],
+               [0. , 0. , 0.8],
+               [0. , 0.8, 0. ]], dtype=float32)
+        """
+        import scipy.sparse
+
+        data = (self.similarities, self.indices, self.indptr)
+        return scipy.sparse.csr_array(data, shape=(self.n_rows, self.n_columns))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the graph to an .npz file, which appears under its name only when complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+
+        Examples
+        --------
+        >>> import pyredund, tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "graph.npz"
+        >>> pyredund.knn_graph([[1.0, 0.0], [0.6, 0.8]]).save(path)
+        >>> pyredund.NeighborGraph.load(path)
+        NeighborGraph(2 rows, 2 edges, similarity 0.6000 to 0.6000)
+        """
+        arrays = {name: getattr(self, name) for name in ("indptr", "indices", "similarities")}
+        save_arrays(path, "NeighborGraph", arrays | {"n_rows": np.int64(self.n_rows), "n_columns": np.int64(self.n_columns)})
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> NeighborGraph:
+        """Read a graph that `save` wrote; nothing in the file is unpickled.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to read.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else.
+        """
+        arrays = load_arrays(path, "NeighborGraph", ["indptr", "indices", "similarities", "n_rows", "n_columns"])
+        return cls(
+            arrays["indptr"], arrays["indices"], arrays["similarities"], int(arrays["n_rows"]), int(arrays["n_columns"])
+        )
+
+
+def regular_graph(indices: NDArray[np.int32], similarities: NDArray[np.float32], n_columns: int) -> NeighborGraph:
+    """A graph in which every row has the same number of neighbours, from arrays of shape (n_rows, k)."""
+    n_rows, k = indices.shape
+    indptr = np.arange(n_rows + 1, dtype=np.int64) * k
+    return NeighborGraph(indptr, indices.reshape(-1), similarities.reshape(-1), n_rows, n_columns)

@@ -1,0 +1,106 @@
+"""Embeddings divided by their norms, with identical rows held once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund import _core
+from pyredund._engine import Engine
+from pyredund._inputs import RowSource
+
+BLOCK_BYTES = 32 << 20  # of the input, read and converted at a time
+
+
+@dataclass(frozen=True)
+class UnitRows:
+    """Distinct unit rows and the rows that share them.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, shape (n_distinct, stride)
+        Distinct unit rows in the order in which each first occurs; `stride` is `dim` rounded up to a multiple of 8,
+        filled with zeros.
+    dim : int
+        Coordinates per row.
+    class_of : ndarray of int32, shape (n_rows,), or None
+        Place of each row among the distinct ones; None when all rows are distinct.
+    n_rows : int
+        Rows of the input.
+    """
+
+    matrix: NDArray[np.float32]
+    dim: int
+    class_of: NDArray[np.int32] | None
+    n_rows: int
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of distinct rows."""
+        return len(self.matrix)
+
+    @cached_property
+    def member_ptr(self) -> NDArray[np.int64]:
+        """Where each distinct row's members begin in `members`, as in CSR."""
+        if self.class_of is None:
+            return np.arange(self.n_rows + 1, dtype=np.int64)
+        counts = np.bincount(self.class_of, minlength=self.n_distinct)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def members(self) -> NDArray[np.int32]:
+        """Rows of each class, ascending, class after class."""
+        if self.class_of is None:
+            return np.arange(self.n_rows, dtype=np.int32)
+        return np.argsort(self.class_of, kind="stable").astype(np.int32)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of rows that share each distinct row."""
+        return np.diff(self.member_ptr)
+
+    @property
+    def first(self) -> NDArray[np.int32]:
+        """Lowest row of each class."""
+        return self.members[self.member_ptr[:-1]]
+
+
+def padded(dim: int) -> int:
+    """`dim` rounded up to the group of eight coordinates in which kernels read."""
+    return (dim + 7) // 8 * 8
+
+
+def unit_rows(name: str, source: RowSource, engine: Engine) -> UnitRows:
+    """Divide every row of `source` by its norm, and hold identical ones once; zero rows stay zero.
+
+    Raises
+    ------
+    ValueError
+        If a row holds NaN or infinity; the message names `name`, the number of such rows and the first of them.
+    """
+    matrix = normalized(name, source, engine)
+    if source.rows == 0:
+        return UnitRows(matrix, source.dim, None, 0)
+    class_of = np.empty(source.rows, dtype=np.int32)
+    n_distinct = _core.collapse_identical_rows(matrix, class_of)
+    if n_distinct == source.rows:
+        return UnitRows(matrix, source.dim, None, source.rows)
+    return UnitRows(matrix[:n_distinct], source.dim, class_of, source.rows)
+
+
+def normalized(name: str, source: RowSource, engine: Engine) -> NDArray[np.float32]:
+    """Unit rows of a source, one for each of its rows."""
+    matrix = np.empty((source.rows, padded(source.dim)), dtype=np.float32)
+    norms = np.empty(source.rows, dtype=np.float64)
+    rows_at_once = max(1, BLOCK_BYTES // (8 * source.dim))
+    for start in range(0, source.rows, rows_at_once):
+        stop = min(source.rows, start + rows_at_once)
+        _core.unit_rows(source.block(start, stop), matrix[start:stop], norms[start:stop], engine.n_threads)
+    bad = np.flatnonzero(~np.isfinite(norms))
+    if len(bad):
+        shown = ", ".join(str(row) for row in bad[:5]) + (", ..." if len(bad) > 5 else "")
+        raise ValueError(f"{name} must be finite: {len(bad)} of {source.rows} rows hold NaN or infinity (rows {shown})")
+    return matrix
