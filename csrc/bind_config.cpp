@@ -18,7 +18,8 @@ void bind_config(py::module_& module) {
     for (const cpu::Kernels* kernels : cpu::runnable_kernels()) names.emplace_back(kernels->name);
     return names;
   });
-  module.def("chosen_isa", [](const std::string& isa) { return std::string(cpu::kernels_for(isa).name); }, py::arg("isa"));
+  module.def(
+      "chosen_isa", [](const std::string& isa) { return std::string(cpu::kernels_for(isa).name); }, py::arg("isa"));
 
   // For the test that a worker's exception reaches the caller: no well-behaved input can make a kernel throw.
   module.def(

@@ -25,9 +25,7 @@ void knn_query(const Array<float>& queries, const Array<float>& reference, std::
   std::int32_t* const ids = indices.mutable_data();
   float* const scores = similarities.mutable_data();
   const std::int64_t k = indices.shape(1);
-  run_interruptibly(progress, [&](Watch& watch) {
-    cpu::knn_query(plan, view, reference_view, k, ids, scores, watch);
-  });
+  run_interruptibly(progress, [&](Watch& watch) { cpu::knn_query(plan, view, reference_view, k, ids, scores, watch); });
 }
 
 }  // namespace

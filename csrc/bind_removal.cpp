@@ -1,2 +1,43 @@
+#include <vector>
+
 #include "core.hpp"
-namespace pyredund { void bind_removal(pybind11::module_&) {} }
+#include "cpu/instruction_set.hpp"
+#include "cpu/removal.hpp"
+#include "interruptible.hpp"
+
+namespace pyredund {
+namespace py = pybind11;
+namespace {
+
+py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
+                 const Array<std::int32_t>& indices, const Array<float>& similarities,
+                 const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members,
+                 const Array<std::int32_t>& removable, const Array<std::int32_t>& priority, std::int64_t n_remove,
+                 int n_threads, const std::string& isa, std::int64_t block, const py::object& progress) {
+  const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
+  const MatrixView view = view_rows(rows, dim);
+  const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data()};
+  cpu::RemovalLog log;
+  run_interruptibly(progress, [&](Watch& watch) { log = cpu::removal(plan, view, graph, classes, n_remove, watch); });
+  py::dict result;
+  result["removed"] = as_array(log.removed);
+  result["costs"] = as_array(log.costs);
+  result["moved_ptr"] = as_array(log.moved_ptr);
+  result["moved"] = as_array(log.moved);
+  result["nearest"] = as_array(log.nearest);
+  result["similarities"] = as_array(log.similarities);
+  return result;
+}
+
+}  // namespace
+
+void bind_removal(py::module_& module) {
+  using py::arg;
+  module.def("removal", &removal, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
+             arg("indices").noconvert(), arg("similarities").noconvert(), arg("member_ptr").noconvert(),
+             arg("members").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(), arg("n_remove"),
+             arg("n_threads"), arg("isa"), arg("block"), arg("progress"));
+}
+
+}  // namespace pyredund

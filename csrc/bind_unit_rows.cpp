@@ -15,9 +15,8 @@ void unit_rows(const Array<T>& embeddings, Array<float>& out, Array<double>& nor
   float* const rows = out.mutable_data();
   double* const norm = norms.mutable_data();
   const std::int64_t n = embeddings.shape(0), dim = embeddings.shape(1), stride = out.shape(1);
-  run_interruptibly(py::none(), [&](Watch& watch) {
-    cpu::unit_rows(data, n, dim, stride, rows, norm, n_threads, watch);
-  });
+  run_interruptibly(py::none(),
+                    [&](Watch& watch) { cpu::unit_rows(data, n, dim, stride, rows, norm, n_threads, watch); });
 }
 
 std::int64_t collapse_identical_rows(Array<float>& matrix, Array<std::int32_t>& class_of) {
@@ -25,9 +24,8 @@ std::int64_t collapse_identical_rows(Array<float>& matrix, Array<std::int32_t>& 
   std::int32_t* const classes = class_of.mutable_data();
   const std::int64_t n = matrix.shape(0), stride = matrix.shape(1);
   std::int64_t n_unique = 0;
-  run_interruptibly(py::none(), [&](Watch& watch) {
-    n_unique = cpu::collapse_identical_rows(data, n, stride, classes, watch);
-  });
+  run_interruptibly(py::none(),
+                    [&](Watch& watch) { n_unique = cpu::collapse_identical_rows(data, n, stride, classes, watch); });
   return n_unique;
 }
 
@@ -71,8 +69,7 @@ void bind_unit_rows(py::module_& module) {
              arg("class_of").noconvert());
   module.def("expand_identical_rows", &expand_identical_rows, arg("distinct_indices").noconvert(),
              arg("distinct_similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
-             arg("members").noconvert(), arg("self_join"), arg("indices").noconvert(),
-             arg("similarities").noconvert());
+             arg("members").noconvert(), arg("self_join"), arg("indices").noconvert(), arg("similarities").noconvert());
   module.def("similarities", &similarities, arg("rows").noconvert(), arg("others").noconvert(), arg("out").noconvert(),
              arg("isa"));
 }

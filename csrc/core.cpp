@@ -1,4 +1,5 @@
-// The compiled core's table of contents. Every function takes and fills arrays that Python has checked and allocated.
+// The compiled core's table of contents. Every function takes and fills arrays that Python has checked and
+// allocated.
 #include "core.hpp"
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {

@@ -3,6 +3,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <vector>
+
 #include "matrix_view.hpp"
 #include "neighbor_graph.hpp"
 
@@ -26,6 +28,11 @@ inline MatrixView view_rows(const Array<float>& matrix, std::int64_t dim) {
 inline NeighborGraph view_graph(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                                 const Array<float>& similarities) {
   return {indptr.data(), indices.data(), similarities.data(), static_cast<std::int64_t>(indptr.shape(0)) - 1};
+}
+
+template <typename T>
+pybind11::array_t<T> as_array(const std::vector<T>& values) {
+  return pybind11::array_t<T>(static_cast<pybind11::ssize_t>(values.size()), values.data());
 }
 
 }  // namespace pyredund

@@ -8,9 +8,9 @@
 
 namespace pyredund {
 
-// Runs `compute` on another thread with the GIL released, while the calling thread looks every 20 ms for a signal
-// (Ctrl-C) and reports to `progress`, a Python callable (done, total) or None. Whatever the handler or the callable
-// raises stops the computation and is raised here, as is any exception of `compute`.
+// Runs `compute` on another thread with the GIL released, while the calling thread looks every 20 ms for a
+// signal (Ctrl-C) and reports to `progress`, a Python callable (done, total) or None. Whatever the handler or
+// the callable raises stops the computation and is raised here, as is any exception of `compute`.
 void run_interruptibly(const pybind11::object& progress, const std::function<void(Watch&)>& compute);
 
 }  // namespace pyredund

@@ -4,8 +4,8 @@
 
 namespace pyredund {
 
-// Rows of float32, owned by somebody else. `stride` counts floats and is a multiple of 8; the coordinates from `dim` to
-// `stride` are zero, so that a kernel may read whole groups of eight.
+// Rows of float32, owned by somebody else. `stride` counts floats and is a multiple of 8; the coordinates
+// from `dim` to `stride` are zero, so that a kernel may read whole groups of eight.
 struct MatrixView {
   const float* data = nullptr;
   std::int64_t rows = 0;

@@ -4,8 +4,8 @@
 
 namespace pyredund {
 
-// Neighbours of every row in SciPy's CSR form, each row sorted by similarity descending, then index ascending. The
-// arrays belong to somebody else.
+// Neighbours of every row in SciPy's CSR form, each row sorted by similarity descending, then index
+// ascending. The arrays belong to somebody else.
 struct NeighborGraph {
   const std::int64_t* indptr = nullptr;
   const std::int32_t* indices = nullptr;

@@ -13,7 +13,8 @@
 namespace pyredund {
 namespace {
 
-// A new thread inherits its creator's control word, and libraries that the user runs may have changed that one.
+// A new thread inherits its creator's control word, and libraries that the user runs may have changed that
+// one.
 void use_default_float_environment() {
   std::fesetenv(FE_DFL_ENV);
 #if defined(__SSE2__)
@@ -40,7 +41,8 @@ void run_team(int n_threads, const std::function<void(int)>& body) {
   try {
     for (int index = 0; index < n_threads; ++index) threads.emplace_back(member, index);
   } catch (...) {
-    // The system refused a thread. Bodies share their work through a counter, so those that run will finish it.
+    // The system refused a thread. Bodies share their work through a counter, so those that run will finish
+    // it.
     if (threads.empty()) {
       throw;
     }

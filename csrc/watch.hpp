@@ -5,7 +5,8 @@
 
 namespace pyredund {
 
-// What a long computation shares with the thread that waits for it: a request to stop, and how far it has come.
+// What a long computation shares with the thread that waits for it: a request to stop, and how far it has
+// come.
 struct Watch {
   std::atomic<bool> stop{false};
   std::atomic<std::int64_t> done{0};

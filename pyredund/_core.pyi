@@ -1,9 +1,18 @@
 from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Progress = Callable[[int, int], object]
+
+class _RemovalLog(TypedDict):
+    removed: NDArray[np.int32]
+    costs: NDArray[np.int64]
+    moved_ptr: NDArray[np.int64]
+    moved: NDArray[np.int32]
+    nearest: NDArray[np.int32]
+    similarities: NDArray[np.float32]
 
 def isas() -> list[str]: ...
 def chosen_isa(isa: str) -> str: ...
@@ -64,13 +73,13 @@ def removal(
     isa: str,
     block: int,
     progress: _Progress | None,
-) -> dict[str, NDArray[np.int64] | NDArray[np.int32] | NDArray[np.float32]]: ...
+) -> _RemovalLog: ...
 def insertion(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
     weights: NDArray[np.int64],
-    first: NDArray[np.int32],
-    n_insert: int,
+    forced: NDArray[np.int32],
+    n_pick: int,
     progress: _Progress | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...

@@ -46,7 +46,9 @@ def load_arrays(path: str | PathLike[str], kind: str, names: list[str]) -> dict[
     except (ValueError, OSError, AttributeError, EOFError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise ValueError(f"path must name a file written by {kind}.save, and {os.fspath(path)} is none: {error}") from None
+        raise ValueError(
+            f"path must name a file written by {kind}.save, and {os.fspath(path)} is none: {error}"
+        ) from None
     found = str(arrays.get("kind", "something else"))
     if found != f"pyredund.{kind}" or not set(names) <= set(arrays):
         raise ValueError(f"path must name a file written by {kind}.save; {os.fspath(path)} holds {found}")

@@ -99,9 +99,7 @@ def knn_graph(
         k = check_int("k", k, at_least=1, at_most=others.rows, why_at_most=" (the rows of reference)")
     needed = graph_bytes(source, k) + others.rows * padded(others.dim) * 4
     check_memory(f"a graph of {source.rows} rows with k={k} and reference", needed, max_memory)
-    return search_reference(
-        unit_rows("embeddings", source, engine), unit_rows("reference", others, engine), k, engine
-    )
+    return search_reference(unit_rows("embeddings", source, engine), unit_rows("reference", others, engine), k, engine)
 
 
 def neighbor_count(k: object, n: int) -> int:

@@ -58,14 +58,20 @@ class NeighborGraph:
 
     def _check(self) -> None:
         if self.indptr.shape != (self.n_rows + 1,):
-            raise ValueError(f"indptr must have shape ({self.n_rows + 1},) for n_rows={self.n_rows}, got {self.indptr.shape}")
+            raise ValueError(
+                f"indptr must have shape ({self.n_rows + 1},) for n_rows={self.n_rows}, got {self.indptr.shape}"
+            )
         n_edges = len(self.indices)
         if self.indptr[0] != 0 or self.indptr[-1] != n_edges or (np.diff(self.indptr) < 0).any():
             raise ValueError(f"indptr must rise from 0 to the number of edges, {n_edges}")
         if self.similarities.shape != self.indices.shape:
-            raise ValueError(f"similarities must have one entry per edge ({n_edges}), got shape {self.similarities.shape}")
+            raise ValueError(
+                f"similarities must have one entry per edge ({n_edges}), got shape {self.similarities.shape}"
+            )
         if n_edges and not (self.indices.min() >= 0 and self.indices.max() < self.n_columns):
-            raise ValueError(f"indices must be in [0, {self.n_columns}), got {self.indices.min()} to {self.indices.max()}")
+            raise ValueError(
+                f"indices must be in [0, {self.n_columns}), got {self.indices.min()} to {self.indices.max()}"
+            )
 
     def __repr__(self) -> str:
         size = f"{self.n_rows} rows, {len(self.indices)} edges"
@@ -116,7 +122,11 @@ class NeighborGraph:
         NeighborGraph(2 rows, 2 edges, similarity 0.6000 to 0.6000)
         """
         arrays = {name: getattr(self, name) for name in ("indptr", "indices", "similarities")}
-        save_arrays(path, "NeighborGraph", arrays | {"n_rows": np.int64(self.n_rows), "n_columns": np.int64(self.n_columns)})
+        save_arrays(
+            path,
+            "NeighborGraph",
+            arrays | {"n_rows": np.int64(self.n_rows), "n_columns": np.int64(self.n_columns)},
+        )
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> NeighborGraph:
@@ -134,7 +144,11 @@ class NeighborGraph:
         """
         arrays = load_arrays(path, "NeighborGraph", ["indptr", "indices", "similarities", "n_rows", "n_columns"])
         return cls(
-            arrays["indptr"], arrays["indices"], arrays["similarities"], int(arrays["n_rows"]), int(arrays["n_columns"])
+            arrays["indptr"],
+            arrays["indices"],
+            arrays["similarities"],
+            int(arrays["n_rows"]),
+            int(arrays["n_columns"]),
         )
 
 

@@ -8,7 +8,8 @@ namespace pyredund::cpu {
 namespace {
 
 std::uint64_t hash_row(const float* row, std::int64_t stride) {
-  // Two independent chains of multiply and shift keep the multiplier busy; `stride` is a multiple of 8 floats.
+  // Two independent chains of multiply and shift keep the multiplier busy; `stride` is a multiple of 8
+  // floats.
   std::uint64_t a = 0x9E3779B97F4A7C15u, b = 0xC2B2AE3D27D4EB4Fu;
   for (std::int64_t i = 0; i < stride; i += 4) {
     std::uint64_t words[2];

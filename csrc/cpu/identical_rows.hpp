@@ -6,12 +6,14 @@
 
 namespace pyredund::cpu {
 
-// Keeps the first of every set of byte-identical rows, moved together in place and in order, and returns how many there
-// are. class_of[i] is the place of row i's copy among them. Rows are found by hashing and confirmed by comparing.
+// Keeps the first of every set of byte-identical rows, moved together in place and in order, and returns how
+// many there are. class_of[i] is the place of row i's copy among them. Rows are found by hashing and
+// confirmed by comparing.
 std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_t stride, std::int32_t* class_of,
                                      Watch& watch);
 
-// The rows that stand behind distinct rows: members[member_ptr[c]] ... members[member_ptr[c + 1] - 1], ascending.
+// The rows that stand behind distinct rows: members[member_ptr[c]] ... members[member_ptr[c + 1] - 1],
+// ascending.
 struct Members {
   const std::int64_t* member_ptr;
   const std::int32_t* members;
@@ -24,9 +26,10 @@ struct DistinctLists {
   const float* similarities;
 };
 
-// Turns lists of distinct rows into lists of rows: row i gets the k best members of its class's neighbours, similarity
-// descending, then row ascending. With `self_join` the neighbours include the class itself (similarity 1) and leave out
-// row i. Each list must hold at least min(k, all) distinct rows, ordered among equals by their lowest member.
+// Turns lists of distinct rows into lists of rows: row i gets the k best members of its class's neighbours,
+// similarity descending, then row ascending. With `self_join` the neighbours include the class itself
+// (similarity 1) and leave out row i. Each list must hold at least min(k, all) distinct rows, ordered among
+// equals by their lowest member.
 void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class_of, std::int64_t rows,
                            const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
                            float* similarities, Watch& watch);

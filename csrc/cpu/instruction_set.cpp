@@ -5,7 +5,8 @@
 namespace pyredund::cpu {
 namespace {
 
-// AVX-512 is compiled but has not been run on a machine that has it: until its tests pass there, it must be asked for.
+// AVX-512 is compiled but has not been run on a machine that has it: until its tests pass there, it must be
+// asked for.
 constexpr bool kAvx512Proven = false;
 
 }  // namespace
@@ -14,8 +15,8 @@ std::vector<const Kernels*> runnable_kernels() {
   std::vector<const Kernels*> sets{&kKernels_baseline};
 #if defined(PYREDUND_X86)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&kKernels_avx2);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
     sets.push_back(&kKernels_avx512);
   }
 #endif

@@ -1,5 +1,6 @@
-// Compiled once per instruction set (PYREDUND_ISA). This object must define no weak symbol, or the linker might let an
-// older processor run a newer one's copy: no STL, no templates, everything but the table in an anonymous namespace.
+// Compiled once per instruction set (PYREDUND_ISA). This object must define no weak symbol, or the linker
+// might let an older processor run a newer one's copy: no STL, no templates, everything but the table in an
+// anonymous namespace.
 #include "cpu/kernels.hpp"
 
 #if defined(__AVX2__) || defined(__AVX512F__)
@@ -9,8 +10,8 @@
 namespace pyredund::cpu {
 namespace {
 
-// A strip of kStrip rows times kVectors vectors of columns keeps its scores in registers: 12 of 16 (SSE, AVX2) or
-// 28 of 32 (AVX-512), the rest hold the panel's vectors and one broadcast coordinate.
+// A strip of kStrip rows times kVectors vectors of columns keeps its scores in registers: 12 of 16 (SSE,
+// AVX2) or 28 of 32 (AVX-512), the rest hold the panel's vectors and one broadcast coordinate.
 #if defined(__AVX512F__)
 constexpr int kLanes = 16, kStrip = 14;
 #elif defined(__AVX2__)
@@ -27,7 +28,7 @@ typedef std::int32_t Mask __attribute__((vector_size(kLanes * sizeof(std::int32_
 
 inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }  // compiles to the minimum instruction
-inline Vector broadcast(float value) { return value - Vector{}; }  // x - 0 is x, also for -0: it folds away
+inline Vector broadcast(float value) { return value - Vector{}; }    // x - 0 is x, also for -0: it folds away
 
 #if defined(__AVX512F__)
 inline unsigned lanes_reaching(Vector score, Vector bar) {

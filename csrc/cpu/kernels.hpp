@@ -11,8 +11,8 @@ struct Survivor {
   float approximate;
 };
 
-// One packed panel of columns against a run of rows. A pair survives when its approximate score reaches the bar of its
-// row or the bar of its column.
+// One packed panel of columns against a run of rows. A pair survives when its approximate score reaches the
+// bar of its row or the bar of its column.
 struct PanelScan {
   const float* rows;
   std::int64_t stride;
@@ -26,8 +26,8 @@ struct PanelScan {
   std::int64_t capacity;
 };
 
-// The kernels of one instruction set. All sets return the same bits for `scores`; the scan is only a bound, good to
-// `scan_margin` (tile_scan.cpp), and may differ in its last bits.
+// The kernels of one instruction set. All sets return the same bits for `scores`; the scan is only a bound,
+// good to `scan_margin` (tile_scan.cpp), and may differ in its last bits.
 struct Kernels {
   const char* name;
   int panel_width;
@@ -35,12 +35,12 @@ struct Kernels {
 
   void (*pack_panel)(const float* rows, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, float* panel);
 
-  // Appends to survivors[*n_survivors] and returns how many rows were done: fewer than n_rows when the next strip might
-  // not fit into the capacity.
+  // Appends to survivors[*n_survivors] and returns how many rows were done: fewer than n_rows when the next
+  // strip might not fit into the capacity.
   std::int64_t (*scan_panel)(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors);
 
-  // The score of two rows before it is rounded to float32: products of float32 are exact in float64; they are summed
-  // in eight lanes (coordinate mod 8), and the lanes as ((0+4)+(2+6)) + ((1+5)+(3+7)).
+  // The score of two rows before it is rounded to float32: products of float32 are exact in float64; they are
+  // summed in eight lanes (coordinate mod 8), and the lanes as ((0+4)+(2+6)) + ((1+5)+(3+7)).
   double (*score)(const float* x, const float* y, std::int64_t stride);
 };
 

@@ -14,8 +14,8 @@ namespace {
 
 constexpr float kNever = std::numeric_limits<float>::infinity();
 
-// A tile's rows should stay in the second-level cache while panels of columns pass by, and there should be several
-// tiles for every thread.
+// A tile's rows should stay in the second-level cache while panels of columns pass by, and there should be
+// several tiles for every thread.
 std::int64_t block_size(const SearchPlan& plan, std::int64_t rows, std::int64_t stride) {
   if (plan.block > 0) return plan.block;
   const std::int64_t cached = (std::int64_t{256} << 10) / (stride * static_cast<std::int64_t>(sizeof(float)));
@@ -25,8 +25,8 @@ std::int64_t block_size(const SearchPlan& plan, std::int64_t rows, std::int64_t 
 
 std::int64_t blocks_of(std::int64_t rows, std::int64_t block) { return (rows + block - 1) / block; }
 
-// Upper triangle of the blocks, diagonal first: every row soon has a full list, hence a bar, and tiles that are scanned
-// at the same time touch different rows.
+// Upper triangle of the blocks, diagonal first: every row soon has a full list, hence a bar, and tiles that
+// are scanned at the same time touch different rows.
 std::vector<Tile> triangle_tiles(std::int64_t rows, std::int64_t block) {
   std::vector<Tile> tiles;
   const std::int64_t n = blocks_of(rows, block);
@@ -74,26 +74,31 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int
         std::int64_t kept = 0;
         for (std::int64_t s = 0; s < count; ++s) {
           const Survivor& pair = survivors[s];
-          if (pair.approximate < lists.bar(pair.row) && pair.approximate < lists.bar(pair.column)) continue;  // raised since
+          if (pair.approximate < lists.bar(pair.row) && pair.approximate < lists.bar(pair.column))
+            continue;  // raised since
           const float exact = similarity(*plan.kernels, rows.row(pair.row), rows.row(pair.column), rows.stride);
           survivors[kept++] = {pair.row, pair.column, exact};
         }
         {
           const std::lock_guard<std::mutex> lock(locks[tile.row_begin / block]);
-          for (std::int64_t s = 0; s < kept; ++s) lists.offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
+          for (std::int64_t s = 0; s < kept; ++s)
+            lists.offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
         }
         const std::lock_guard<std::mutex> lock(locks[tile.column_begin / block]);
-        for (std::int64_t s = 0; s < kept; ++s) lists.offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
+        for (std::int64_t s = 0; s < kept; ++s)
+          lists.offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
       };
       scan.scan(tile, bar, bar, resolve, watch);
     });
   };
-  for_each_tile(plan.n_threads, static_cast<std::int64_t>(tiles.size()), watch, [&](std::int64_t t) { return tiles[t]; }, thread_body);
+  for_each_tile(
+      plan.n_threads, static_cast<std::int64_t>(tiles.size()), watch, [&](std::int64_t t) { return tiles[t]; },
+      thread_body);
   for (std::int64_t row = 0; row < rows.rows; ++row) lists.finish(row);
 }
 
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
-               float* similarities, Watch& watch) {
+               float* similarities, Watch& watch, const std::int32_t* excluded) {
   if (queries.rows == 0 || k == 0) return;
   const std::int64_t block = block_size(plan, queries.rows, queries.stride);
   const std::int64_t n_tiles = blocks_of(queries.rows, block);
@@ -109,7 +114,9 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
         for (std::int64_t s = 0; s < count; ++s) {
           const Survivor& pair = survivors[s];
           if (pair.approximate < lists.bar(pair.row)) continue;
-          const float exact = similarity(*plan.kernels, queries.row(pair.row), reference.row(pair.column), queries.stride);
+          if (excluded != nullptr && excluded[pair.row] == pair.column) continue;
+          const float exact =
+              similarity(*plan.kernels, queries.row(pair.row), reference.row(pair.column), queries.stride);
           lists.offer(pair.row, pair.column, exact);  // no other thread has these rows
         }
       };

@@ -15,13 +15,15 @@ struct SearchPlan {
   std::int64_t block;  // rows and columns of a tile; 0: chosen from the sizes
 };
 
-// The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending, then id
-// ascending. Rows are unit rows, no two of them identical; k < rows. Each pair of rows is scored once.
+// The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending,
+// then id ascending. Rows are unit rows, no two of them identical; k < rows. Each pair of rows is scored
+// once.
 void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int32_t* ids, float* similarities,
                Watch& watch);
 
-// The k nearest rows of `reference` for every row of `queries`; k <= reference.rows.
+// The k nearest rows of `reference` for every row of `queries`; k <= reference.rows. Where `excluded` is
+// given, query i leaves out row excluded[i] of `reference` (-1: none).
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
-               float* similarities, Watch& watch);
+               float* similarities, Watch& watch, const std::int32_t* excluded = nullptr);
 
 }  // namespace pyredund::cpu

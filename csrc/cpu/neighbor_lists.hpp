@@ -7,22 +7,23 @@
 
 namespace pyredund::cpu {
 
-// An (id, score) pair as one integer that orders pairs by score descending, then id ascending: larger is better.
+// An (id, score) pair as one integer that orders pairs by score descending, then id ascending: larger is
+// better.
 std::uint64_t pack_pair(std::int32_t id, float score);
 std::int32_t pair_id(std::uint64_t pair);
 float pair_score(std::uint64_t pair);
 
-// The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in the caller's
-// arrays (k ids and k scores a row); further offers wait in a few spare places and are merged when these are full, which
-// costs a fraction of keeping a heap. Not synchronised: whoever offers to a row holds the lock of that row. Bars may be
-// read at any time.
+// The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in
+// the caller's arrays (k ids and k scores a row); further offers wait in a few spare places and are merged
+// when these are full, which costs a fraction of keeping a heap. Not synchronised: whoever offers to a row
+// holds the lock of that row. Bars may be read at any time.
 class NeighborLists {
  public:
   // `margin`: how far below its similarity an approximate score may lie.
   NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores);
 
-  // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of the last
-  // merge, less the margin; -infinity before there are k. It only rises.
+  // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of
+  // the last merge, less the margin; -infinity before there are k. It only rises.
   float bar(std::int64_t row) const { return bars_[row].load(std::memory_order_relaxed); }
   void offer(std::int64_t row, std::int32_t id, float score);
   // Merges what waits and sorts the list.

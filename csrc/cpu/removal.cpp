@@ -1,0 +1,175 @@
+#include "cpu/removal.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "cpu/kept_lists.hpp"
+#include "cpu/similarity_units.hpp"
+
+namespace pyredund::cpu {
+namespace {
+
+struct Candidate {
+  std::int64_t cost;  // never above the true cost: costs only grow while rows go
+  std::int32_t priority;
+  float second;  // similarity to the second nearest row
+  std::int32_t row;
+  std::int32_t cls;
+};
+
+// Orders a heap whose front is the candidate that goes first.
+bool goes_later(const Candidate& a, const Candidate& b) {
+  if (a.cost != b.cost) return a.cost > b.cost;
+  if (a.priority != b.priority) return a.priority > b.priority;
+  if (a.second != b.second) return a.second > b.second;
+  return a.row < b.row;
+}
+
+class Removal {
+ public:
+  Removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes, Watch& watch)
+      : n_classes_(rows.rows),
+        classes_(classes),
+        live_(static_cast<std::size_t>(rows.rows)),
+        lists_(plan, rows, graph, live_, watch),
+        first_served_(static_cast<std::size_t>(rows.rows), -1),
+        next_served_(static_cast<std::size_t>(rows.rows), -1),
+        similarity_(static_cast<std::size_t>(rows.rows), 1.0f),
+        watch_(watch) {
+    for (std::int32_t c = 0; c < n_classes_; ++c) live_[c] = size(c);
+    has_identical_rows_ = classes.member_ptr[n_classes_] != n_classes_;
+    if (has_identical_rows_) {
+      lowest_.assign(classes.members, classes.members + classes.member_ptr[n_classes_]);
+      for (std::int32_t c = 0; c < n_classes_; ++c) {
+        for (std::int64_t m = classes.member_ptr[c + 1] - 2; m >= classes.member_ptr[c]; --m) {
+          lowest_[m] = std::min(lowest_[m], lowest_[m + 1]);
+        }
+      }
+    }
+    heap_.reserve(static_cast<std::size_t>(n_classes_));
+    for (std::int32_t c = 0; c < n_classes_; ++c) {
+      if (c % 4096 == 0) check(watch);
+      if (classes.removable[c] > 0) heap_.push_back(candidate(c, second_similarity(c)));
+    }
+    std::make_heap(heap_.begin(), heap_.end(), goes_later);
+  }
+
+  RemovalLog run(std::int64_t n_remove) {
+    watch_.total = n_remove;
+    while (static_cast<std::int64_t>(log_.removed.size()) < n_remove) {
+      check(watch_);
+      std::pop_heap(heap_.begin(), heap_.end(), goes_later);
+      Candidate& next = heap_.back();
+      const std::int64_t cost = live_[next.cls] > 1 ? 0 : cost_of(next.cls);
+      if (cost > next.cost) {
+        next.cost = cost;
+        std::push_heap(heap_.begin(), heap_.end(), goes_later);
+        continue;
+      }
+      const Candidate gone = next;
+      heap_.pop_back();
+      take_away(gone);
+      ++watch_.done;
+    }
+    return std::move(log_);
+  }
+
+ private:
+  std::int32_t size(std::int32_t c) const {
+    return static_cast<std::int32_t>(classes_.member_ptr[c + 1] - classes_.member_ptr[c]);
+  }
+  std::int64_t gone(std::int32_t c) const { return size(c) - live_[c]; }
+  std::int32_t lowest_live(std::int32_t c) const { return lowest_[classes_.member_ptr[c] + gone(c)]; }
+
+  Candidate candidate(std::int32_t c, float second) const {
+    const std::int32_t row = classes_.members[classes_.member_ptr[c] + gone(c)];
+    return {0, classes_.priority[row], second, row, c};
+  }
+
+  // Similarity of class c to the second nearest row of another class, in the full set; -1 where there is
+  // none.
+  float second_similarity(std::int32_t c) {
+    const Neighbor nearest = lists_.nearest(c);
+    if (nearest.id >= 0 && size(nearest.id) > 1) return nearest.similarity;
+    return nearest.id < 0 ? -1.0f : lists_.nearest(c, nearest.id).similarity;
+  }
+
+  // What all rows lose together when the last live row of class c goes.
+  std::int64_t cost_of(std::int32_t c) {
+    std::int64_t cost = size(c) * (kOneInUnits - in_units(lists_.nearest(c).similarity));
+    for (std::int32_t i = first_served_[c]; i >= 0; i = next_served_[i]) {
+      cost += size(i) * (in_units(similarity_[i]) - in_units(lists_.nearest(i, c).similarity));
+    }
+    return cost;
+  }
+
+  void take_away(const Candidate& candidate_gone) {
+    const std::int32_t c = candidate_gone.cls;
+    log_.removed.push_back(candidate_gone.row);
+    log_.costs.push_back(candidate_gone.cost);
+    const std::int32_t lowest_before = has_identical_rows_ ? lowest_live(c) : -1;
+    --live_[c];
+    if (live_[c] == 0) {
+      serve_others_of(c);
+      assign(c);
+    } else {
+      if (lowest_live(c) != lowest_before) serve_others_of(c);  // a tie may now go to another class
+      if (gone(c) < classes_.removable[c]) {
+        heap_.push_back(candidate(c, candidate_gone.second));
+        std::push_heap(heap_.begin(), heap_.end(), goes_later);
+      }
+    }
+    log_.moved_ptr.push_back(static_cast<std::int64_t>(log_.moved.size()));
+  }
+
+  // Gives every class that c serves the class that now serves it.
+  void serve_others_of(std::int32_t c) {
+    std::int32_t i = first_served_[c];
+    first_served_[c] = -1;
+    while (i >= 0) {
+      const std::int32_t next = next_served_[i];
+      assign(i);
+      i = next;
+    }
+  }
+
+  // Class i, which has no live row, is served by its nearest kept class; among equals by that with the lowest
+  // live row.
+  void assign(std::int32_t i) {
+    Neighbor nearest = lists_.nearest(i);
+    if (has_identical_rows_) {  // otherwise lists are ordered by row already
+      lists_.for_each_tied(i, nearest.similarity, [&](std::int32_t c) {
+        if (lowest_live(c) < lowest_live(nearest.id)) nearest.id = c;
+      });
+    }
+    similarity_[i] = nearest.similarity;
+    next_served_[i] = first_served_[nearest.id];
+    first_served_[nearest.id] = i;
+    log_.moved.push_back(i);
+    log_.nearest.push_back(nearest.id);
+    log_.similarities.push_back(nearest.similarity);
+  }
+
+  std::int64_t n_classes_;
+  const RowClasses& classes_;
+  std::vector<std::int32_t> live_;  // rows of each class that are kept
+  KeptLists lists_;
+  std::vector<std::int32_t> first_served_;  // classes without a live row, linked behind the class that serves them
+  std::vector<std::int32_t> next_served_;
+  std::vector<float> similarity_;     // of such a class to the class that serves it
+  std::vector<std::int32_t> lowest_;  // lowest of each member and those that go after it
+  bool has_identical_rows_ = false;
+  std::vector<Candidate> heap_;  // one candidate a class
+  RemovalLog log_;
+  Watch& watch_;
+};
+
+}  // namespace
+
+RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes,
+                   std::int64_t n_remove, Watch& watch) {
+  if (n_remove == 0) return {};
+  return Removal(plan, rows, graph, classes, watch).run(n_remove);
+}
+
+}  // namespace pyredund::cpu

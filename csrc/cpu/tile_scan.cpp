@@ -8,26 +8,27 @@
 namespace pyredund::cpu {
 namespace {
 
-constexpr std::int64_t kBatch = 4096;       // survivors that wait at most
+constexpr std::int64_t kBatch = 4096;          // survivors that wait at most
 constexpr std::int64_t kWorthResolving = 256;  // after a panel, fewer than these wait for the next one
 
 }  // namespace
 
 float similarity(const Kernels& kernels, const float* x, const float* y, std::int64_t stride) {
   const double score = kernels.score(x, y, stride);
-  // Unit rows that are identical score 1 up to roundings of 2^-22, zero rows score 0: only then is a look worth it.
-  if ((score > 0.999999 || score == 0.0) &&
-      std::memcmp(x, y, static_cast<std::size_t>(stride) * sizeof(float)) == 0) {
+  // Unit rows that are identical score 1 up to roundings of 2^-22, zero rows score 0: only then is a look
+  // worth it.
+  if ((score > 0.999999 || score == 0.0) && std::memcmp(x, y, static_cast<std::size_t>(stride) * sizeof(float)) == 0) {
     return 1.0f;
   }
   return std::clamp(static_cast<float>(score), -1.0f, 1.0f) + 0.0f;  // a tiny negative score rounds to -0
 }
 
-// How far a float32 score can lie from the similarity. Both rows have norm at most 1 + 2^-22, so by Cauchy-Schwarz the
-// magnitudes of the products sum to at most (1 + 2^-22)^2, and a float32 sum of `dim` rounded products, in any order,
-// is off by at most dim * 2^-24 / (1 - dim * 2^-24) times that (Higham 2002, section 3.1). Rounding the similarity to
-// float32, clamping it, and setting it to 1 for identical rows moves it by less than 2^-21 more; products that
-// underflow add less than dim * 2^-149, which the 1 % on top covers many times over.
+// How far a float32 score can lie from the similarity. Both rows have norm at most 1 + 2^-22, so by
+// Cauchy-Schwarz the magnitudes of the products sum to at most (1 + 2^-22)^2, and a float32 sum of `dim`
+// rounded products, in any order, is off by at most dim * 2^-24 / (1 - dim * 2^-24) times that (Higham 2002,
+// section 3.1). Rounding the similarity to float32, clamping it, and setting it to 1 for identical rows moves
+// it by less than 2^-21 more; products that underflow add less than dim * 2^-149, which the 1 % on top covers
+// many times over.
 double scan_margin(std::int64_t dim) {
   const double sum_of_roundings = static_cast<double>(dim) * std::ldexp(1.0, -24);
   if (sum_of_roundings > 0.5) return std::numeric_limits<double>::infinity();

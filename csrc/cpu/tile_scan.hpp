@@ -16,15 +16,16 @@ struct Tile {
   bool triangle;  // rows and columns are the same: only pairs with row < column count
 };
 
-// The similarity that is reported for two rows: Kernels::score, rounded to float32 and clamped to [-1, 1]; exactly 1 for
-// rows that are identical byte for byte, zero rows included.
+// The similarity that is reported for two rows: Kernels::score, rounded to float32 and clamped to [-1, 1];
+// exactly 1 for rows that are identical byte for byte, zero rows included.
 float similarity(const Kernels& kernels, const float* x, const float* y, std::int64_t stride);
 
-// How far the scan's approximate scores can lie from the similarities of unit rows with this many coordinates.
+// How far the scan's approximate scores can lie from the similarities of unit rows with this many
+// coordinates.
 double scan_margin(std::int64_t dim);
 
-// One thread's walk over tiles: packs columns panel by panel and hands what survives the scan on in batches. `survivors`
-// of a batch hold indices into the two matrices.
+// One thread's walk over tiles: packs columns panel by panel and hands what survives the scan on in batches.
+// `survivors` of a batch hold indices into the two matrices.
 class TileScan {
  public:
   using Bar = std::function<float(std::int64_t index)>;

@@ -35,7 +35,8 @@ double unit_row(const T* x, std::int64_t dim, std::int64_t stride, float* out) {
   } else {
     for (std::int64_t i = 0; i < dim; ++i) lane[i % 8] += coordinate(i) * coordinate(i);
   }
-  const double norm = std::sqrt(((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7])));
+  const double norm =
+      std::sqrt(((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7])));
   const double divisor = norm > 0.0 ? norm : 1.0;
   for (std::int64_t i = 0; i < dim; ++i) out[i] = static_cast<float>(coordinate(i) / divisor) + 0.0f;
   for (std::int64_t i = dim; i < stride; ++i) out[i] = 0.0f;
@@ -45,8 +46,8 @@ double unit_row(const T* x, std::int64_t dim, std::int64_t stride, float* out) {
 }  // namespace
 
 template <typename T>
-void unit_rows(const T* embeddings, std::int64_t rows, std::int64_t dim, std::int64_t stride, float* out,
-               double* norms, int n_threads, Watch& watch) {
+void unit_rows(const T* embeddings, std::int64_t rows, std::int64_t dim, std::int64_t stride, float* out, double* norms,
+               int n_threads, Watch& watch) {
   const std::int64_t chunks = (rows + kChunk - 1) / kChunk;
   std::atomic<std::int64_t> next{0};
   run_team(static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(n_threads, chunks))), [&](int) {

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "neighbor_graph.hpp"
+#include "watch.hpp"
+
+namespace pyredund::cpu {
+
+struct InsertionLog {
+  std::vector<std::int32_t> picked;
+  std::vector<std::int64_t> gains;  // in units of 2^-32
+};
+
+// Greedy facility location (lazy evaluation: Minoux 1978) on the symmetrised graph: row v serves itself with
+// similarity 1, its neighbours and the rows that list it with theirs, or 0 where negative. Picks `forced`
+// first, in their order, then always the row with the largest gain, the lowest of equals, until `n_pick` are
+// picked or no gain is left.
+InsertionLog insertion(const NeighborGraph& graph, const std::int64_t* weights, const std::vector<std::int32_t>& forced,
+                       std::int64_t n_pick, Watch& watch);
+
+}  // namespace pyredund::cpu

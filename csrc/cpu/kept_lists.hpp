@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cpu/knn_graph.hpp"
+#include "neighbor_graph.hpp"
+
+namespace pyredund::cpu {
+
+struct Neighbor {
+  std::int32_t id;  // -1: there is none
+  float similarity;
+};
+
+// The nearest kept rows of every row while rows are taken away, exact however few neighbours the graph lists.
+// A row's list is the beginning of its ranking of the other rows. When no kept row is left in it, the row's
+// ranking of what is kept is computed afresh; when that happens often, all lists are, in one search.
+class KeptLists {
+ public:
+  // `kept[i]` is non-zero while row i is kept; rows may only ever be taken away.
+  KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const std::vector<std::int32_t>& kept,
+            Watch& watch);
+
+  // The first kept row in the ranking of row i, other than i and `but`.
+  Neighbor nearest(std::int32_t i, std::int32_t but = -1);
+
+  // Visits every kept row that is exactly as similar to row i as `similarity`, that of its nearest kept row.
+  void for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit);
+
+ private:
+  struct List {
+    const std::int32_t* ids;
+    const float* similarities;
+    std::int64_t length;
+  };
+
+  List list(std::int32_t i) const;
+  void renew(std::int32_t i);
+  void renew_all();
+  float exact(std::int32_t i, std::int32_t j) const;
+
+  SearchPlan plan_;
+  MatrixView rows_;
+  NeighborGraph graph_;
+  const std::vector<std::int32_t>& kept_;
+  Watch& watch_;
+  std::int64_t length_;                // of a list computed here
+  std::int64_t n_renewals_ = 0;        // scans of all kept rows since the last search
+  std::vector<std::int32_t> first_;    // where in its list a row's first kept neighbour can be
+  std::vector<std::int32_t> renewed_;  // place of a row's renewed list, -1: it is the graph's
+  std::vector<std::vector<std::int32_t>> renewed_ids_;
+  std::vector<std::vector<float>> renewed_similarities_;
+  std::vector<char> complete_;  // the list holds every row that was kept when it was made
+  std::vector<std::int64_t> all_indptr_;
+  std::vector<std::int32_t> all_ids_;
+  std::vector<float> all_similarities_;
+};
+
+}  // namespace pyredund::cpu

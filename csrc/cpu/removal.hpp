@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/knn_graph.hpp"
+#include "neighbor_graph.hpp"
+
+namespace pyredund::cpu {
+
+// Rows as the classes of identical rows that they form. members[member_ptr[c]] ... members[member_ptr[c + 1]
+// - 1] is the order in which the rows of class c may go; the first `removable[c]` of them may, the others
+// must stay.
+struct RowClasses {
+  const std::int64_t* member_ptr;
+  const std::int32_t* members;
+  const std::int32_t* removable;
+  const std::int32_t* priority;  // of every row, as ranks: lower goes first among equal costs
+};
+
+// What happened, step by step. In step t row removed[t] went at costs[t] (in units of 2^-32), after which the
+// nearest kept class of class moved[e] is nearest[e], for e from moved_ptr[t] to moved_ptr[t + 1].
+struct RemovalLog {
+  std::vector<std::int32_t> removed;
+  std::vector<std::int64_t> costs;
+  std::vector<std::int64_t> moved_ptr{0};
+  std::vector<std::int32_t> moved;
+  std::vector<std::int32_t> nearest;
+  std::vector<float> similarities;
+};
+
+// Takes `n_remove` rows away, always the one whose removal costs least: the loss, summed over all rows, of
+// similarity to the nearest kept row. Ties: lower priority, then lower similarity to the second nearest row
+// not identical to it, then higher index. `rows` are the distinct rows, `graph` the beginning of each one's
+// ranking of the others.
+RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes,
+                   std::int64_t n_remove, Watch& watch);
+
+}  // namespace pyredund::cpu

@@ -1,0 +1,95 @@
+"""Greedy removal: start from all rows, take away what costs least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund import _core
+from pyredund._engine import Engine
+from pyredund._neighbor_graph import NeighborGraph
+from pyredund._unit_rows import UnitRows
+
+UNIT = 2.0**-32  # costs and gains are integers in these units until they are reported
+
+
+@dataclass(frozen=True)
+class RemovalHistory:
+    """What every prefix of a removal looked like: which rows had gone, and who stood for them.
+
+    Classes are sets of identical rows; a class without a live row is served by the class of its closest kept row.
+    """
+
+    removed: NDArray[np.int64]
+    moved_ptr: NDArray[np.int64]
+    moved: NDArray[np.int32]
+    nearest: NDArray[np.int32]
+    similarities: NDArray[np.float32]
+    class_of: NDArray[np.int32]
+
+    def after(self, n_removed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Representatives and similarities of all rows once the first `n_removed` have gone."""
+        n = len(self.class_of)
+        n_classes = int(self.class_of.max()) + 1
+        n_moved = int(self.moved_ptr[n_removed])
+        server = np.arange(n_classes)
+        similarity = np.ones(n_classes, dtype=np.float32)
+        server[self.moved[:n_moved]] = self.nearest[:n_moved]  # the last of several moves counts
+        similarity[self.moved[:n_moved]] = self.similarities[:n_moved]
+
+        live = np.ones(n, dtype=bool)
+        live[self.removed[:n_removed]] = False
+        lowest_live = np.full(n_classes, n, dtype=np.int64)
+        rows = np.arange(n)
+        np.minimum.at(lowest_live, self.class_of[live], rows[live])
+        has_live = lowest_live < n
+        server[has_live] = np.flatnonzero(has_live)
+        similarity[has_live] = 1.0
+        representatives = lowest_live[server[self.class_of]]
+        representatives[live] = rows[live]
+        return representatives, similarity[self.class_of]
+
+
+def removal(
+    rows: UnitRows,
+    graph: NeighborGraph,
+    n_keep: int,
+    priority: NDArray[np.int32],
+    must_keep: NDArray[np.bool_],
+    engine: Engine,
+) -> tuple[RemovalHistory, NDArray[np.float64]]:
+    """Remove rows until `n_keep` are left; `priority` holds ranks, `graph` is that of the distinct rows."""
+    member_ptr, members, class_of = rows.member_ptr, rows.members, rows.class_of
+    if class_of is None:
+        class_of = np.arange(rows.n_rows, dtype=np.int32)
+    else:  # in each class the order in which rows go: must_keep never, lower priority first, then the higher row
+        members = members[np.lexsort((-members, priority[members], must_keep[members], class_of[members]))]
+    removable = np.bincount(class_of[~must_keep], minlength=rows.n_distinct).astype(np.int32)
+    with engine.reporting("removal") as report:
+        log = _core.removal(
+            rows.matrix,
+            rows.dim,
+            graph.indptr,
+            graph.indices,
+            graph.similarities,
+            member_ptr,
+            members,
+            removable,
+            priority,
+            rows.n_rows - n_keep,
+            engine.n_threads,
+            engine.isa,
+            engine.block,
+            report,
+        )
+    history = RemovalHistory(
+        log["removed"].astype(np.int64),
+        log["moved_ptr"],
+        log["moved"],
+        log["nearest"],
+        log["similarities"],
+        class_of,
+    )
+    return history, log["costs"] * UNIT

@@ -1,0 +1,322 @@
+"""What was kept, what went, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund._checks import check_int, count_to_keep
+from pyredund._files import load_arrays, save_arrays
+from pyredund._removal import RemovalHistory
+from pyredund._verify import verify_selection
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset, Subset
+
+_HISTORY = ("removed", "moved_ptr", "moved", "nearest", "similarities", "class_of")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Selection:
+    """Result of a selection; its arrays are read-only.
+
+    Parameters
+    ----------
+    method : str
+        The method that made it.
+    indices : ndarray of int64
+        Kept rows, ascending.
+    removed : ndarray of int64
+        Removed rows. Removal: in the order in which they went, most redundant first. Other methods: by similarity to
+        what is kept, the least similar last.
+    mask : ndarray of bool, shape (n,)
+        True for kept rows.
+    representatives : ndarray of int64, shape (n,)
+        The closest kept row of each row: itself if kept, then a row identical to it, then the most similar one, the
+        lowest among equals.
+    similarities : ndarray of float32, shape (n,)
+        Cosine similarity of each row to its representative; 1 for kept rows.
+    picked : ndarray of int64 or None
+        Insertion: kept rows in the order in which they were chosen.
+    costs : ndarray of float64 or None
+        Removal: what each removal cost, in the order of `removed`: the loss, summed over all rows, of similarity to
+        the closest kept row.
+    gains : ndarray of float64 or None
+        Insertion: what each pick gained, in the order of `picked`.
+    k : int or None
+        Neighbours per row in the graph that was used.
+
+    Examples
+    --------
+    >>> import pyredund
+    >>> pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]], keep=3)
+    Selection(removal: 3 of 4 rows kept; similarity of the 1 removed to what is kept: mean 0.99995, lowest 0.99995)
+    """
+
+    method: str
+    indices: NDArray[np.int64]
+    removed: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+    representatives: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    picked: NDArray[np.int64] | None = None
+    costs: NDArray[np.float64] | None = None
+    gains: NDArray[np.float64] | None = None
+    k: int | None = None
+    _history: RemovalHistory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "indices",
+            "removed",
+            "mask",
+            "representatives",
+            "similarities",
+            "picked",
+            "costs",
+            "gains",
+        ):
+            array = getattr(self, name)
+            if array is not None:
+                array = array.view()
+                array.flags.writeable = False
+                object.__setattr__(self, name, array)
+
+    @classmethod
+    def from_removal(cls, history: RemovalHistory, costs: NDArray[np.float64], k: int | None) -> Selection:
+        """The selection after the first ``len(costs)`` removals of a history."""
+        removed = history.removed[: len(costs)]
+        representatives, similarities = history.after(len(costs))
+        mask = np.ones(len(representatives), dtype=bool)
+        mask[removed] = False
+        kept = np.flatnonzero(mask).astype(np.int64)
+        return cls("removal", kept, removed, mask, representatives, similarities, costs=costs, k=k, _history=history)
+
+    @classmethod
+    def from_kept(
+        cls,
+        method: str,
+        kept: NDArray[np.int64],
+        representatives: NDArray[np.int64],
+        similarities: NDArray[np.float32],
+        picked: NDArray[np.int64] | None = None,
+        gains: NDArray[np.float64] | None = None,
+        k: int | None = None,
+    ) -> Selection:
+        """The selection of the rows `kept` (ascending), whatever chose them."""
+        mask = np.zeros(len(representatives), dtype=bool)
+        mask[kept] = True
+        removed = np.flatnonzero(~mask).astype(np.int64)
+        removed = removed[np.argsort(-similarities[removed], kind="stable")]
+        return cls(method, kept, removed, mask, representatives, similarities, picked=picked, gains=gains, k=k)
+
+    def __repr__(self) -> str:
+        text = f"{self.method}: {len(self.indices)} of {len(self.mask)} rows kept"
+        if len(self.removed):
+            to_kept = self.similarities[self.removed]
+            text += f"; similarity of the {len(self.removed)} removed to what is kept: "
+            text += f"mean {to_kept.mean(dtype=np.float64):.5f}, lowest {to_kept.min():.5f}"
+        return f"Selection({text})"
+
+    def at(self, keep: float | int) -> Selection:
+        """The selection of another size, from the log of this one instead of a new computation.
+
+        Parameters
+        ----------
+        keep : float or int
+            A share or a count, as for `select`. Removal answers sizes from this one's up.
+
+        Returns
+        -------
+        Selection
+            What `select` would return for that size.
+
+        Raises
+        ------
+        ValueError
+            If the log does not reach that size; the message says what to call instead.
+
+        Notes
+        -----
+        Time and memory O(n).
+
+        Examples
+        --------
+        >>> import pyredund
+        >>> selection = pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]], keep=2)
+        >>> selection.at(3).indices
+        array([1, 2, 3])
+        """
+        n_keep = count_to_keep(keep, len(self.mask))
+        if n_keep == len(self.indices):
+            return self
+        again = f"call select(embeddings, keep={keep!r}, method={self.method!r}) instead"
+        if self._history is None or self.costs is None:
+            raise ValueError(
+                f"keep must be {len(self.indices)}, the size of this selection: {self.method} keeps no log; {again}"
+            )
+        if n_keep < len(self.indices):
+            raise ValueError(
+                f"keep must be at least {len(self.indices)}, the size of this selection, got {n_keep}; {again}"
+            )
+        return Selection.from_removal(self._history, self.costs[: len(self.mask) - n_keep], self.k)
+
+    def members(self) -> dict[int, NDArray[np.int64]]:
+        """Removed rows by the kept row that stands for them.
+
+        Returns
+        -------
+        dict of int to ndarray of int64
+            Only representatives of at least one removed row, ascending; their members ascending.
+
+        Examples
+        --------
+        >>> import pyredund
+        >>> pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]], keep=3).members()
+        {1: array([0])}
+        """
+        removed = np.sort(self.removed)
+        by_representative = removed[np.argsort(self.representatives[removed], kind="stable")]
+        found, starts = np.unique(self.representatives[by_representative], return_index=True)
+        return dict(zip(found.tolist(), np.split(by_representative, starts[1:]), strict=True)) if len(found) else {}
+
+    def closest(self, n: int = 10) -> list[tuple[int, int, float]]:
+        """Removed rows most similar to their representatives, the first to look at.
+
+        Parameters
+        ----------
+        n : int, default 10
+            How many at most.
+
+        Returns
+        -------
+        list of (removed row, representative, similarity)
+            Most similar first, equals by row.
+
+        Examples
+        --------
+        >>> import pyredund
+        >>> pairs = pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]], keep=2).closest(1)
+        >>> [(row, representative, round(similarity, 4)) for row, representative, similarity in pairs]
+        [(0, 1, 0.9999)]
+        """
+        return self._pairs(n, np.argsort(-self.similarities[np.sort(self.removed)], kind="stable"))
+
+    def farthest(self, n: int = 10) -> list[tuple[int, int, float]]:
+        """Removed rows least similar to their representatives: where most was lost.
+
+        Parameters
+        ----------
+        n : int, default 10
+            How many at most.
+
+        Returns
+        -------
+        list of (removed row, representative, similarity)
+            Least similar first, equals by row.
+        """
+        return self._pairs(n, np.argsort(self.similarities[np.sort(self.removed)], kind="stable"))
+
+    def _pairs(self, n: int, order: NDArray[np.intp]) -> list[tuple[int, int, float]]:
+        rows = np.sort(self.removed)[order[: check_int("n", n, at_least=0)]]
+        return [(int(row), int(self.representatives[row]), float(self.similarities[row])) for row in rows]
+
+    def subset(self, dataset: Dataset[Any]) -> Subset[Any]:
+        """The kept part of a torch dataset with one sample per row.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            As many samples as the selection has rows.
+
+        Raises
+        ------
+        ImportError
+            If torch is not installed.
+        ValueError
+            If the number of samples differs from the number of rows.
+        """
+        from torch.utils.data import Subset
+
+        if hasattr(dataset, "__len__") and len(dataset) != len(self.mask):
+            raise ValueError(f"dataset must have one sample per row, {len(self.mask)}, got {len(dataset)}")
+        return Subset(dataset, self.indices.tolist())
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the selection, its log included, to an .npz file, which appears only when complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+
+        Examples
+        --------
+        >>> import pyredund, tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "selection.npz"
+        >>> pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]], keep=2).save(path)
+        >>> pyredund.Selection.load(path).indices
+        array([1, 2])
+        """
+        names = ("indices", "removed", "mask", "representatives", "similarities", "picked", "costs", "gains")
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        arrays |= {"method": np.array(self.method), "k": np.int64(-1 if self.k is None else self.k)}
+        if self._history is not None:
+            arrays |= {f"history_{name}": getattr(self._history, name) for name in _HISTORY}
+        save_arrays(path, "Selection", arrays)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Selection:
+        """Read a selection that `save` wrote; nothing in the file is unpickled.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to read.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else.
+        """
+        required = ["method", "k", "indices", "removed", "mask", "representatives", "similarities"]
+        arrays = load_arrays(path, "Selection", required)
+        history = None
+        if "history_removed" in arrays:
+            history = RemovalHistory(**{name: arrays[f"history_{name}"] for name in _HISTORY})
+        optional = {name: arrays.get(name) for name in ("picked", "costs", "gains")}
+        k = int(arrays["k"])
+        fields = {name: arrays[name] for name in required[2:]}
+        return cls(str(arrays["method"]), **fields, **optional, k=None if k < 0 else k, _history=history)
+
+    def verify(self, embeddings: object) -> None:
+        """Check every claim of this selection by brute force against the embeddings that it was made from.
+
+        Kept and removed rows make up all rows, once each; every representative is a kept row; every similarity is that
+        of the definition, and no kept row is more similar, or equally similar and lower.
+
+        Parameters
+        ----------
+        embeddings : array_like, shape (n, d)
+            What `select` was given.
+
+        Raises
+        ------
+        ValueError
+            With the first row that fails and what is wrong with it.
+
+        Notes
+        -----
+        Written in NumPy, without the compiled core. Time O(n_removed n_kept d), memory O(n d) and blocks of 64 MiB.
+
+        Examples
+        --------
+        >>> import numpy as np, pyredund
+        >>> embeddings = np.random.default_rng(0).normal(size=(200, 8))
+        >>> pyredund.select(embeddings, keep=0.5).verify(embeddings)
+        """
+        verify_selection(embeddings, self.indices, self.removed, self.mask, self.representatives, self.similarities)
