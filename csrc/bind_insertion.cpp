@@ -1,7 +1,9 @@
 #include <vector>
 
 #include "core.hpp"
+#include "cpu/closest_prefix.hpp"
 #include "cpu/insertion.hpp"
+#include "cpu/instruction_set.hpp"
 #include "interruptible.hpp"
 
 namespace pyredund {
@@ -19,6 +21,19 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
   return py::make_tuple(as_array(log.picked), as_array(log.gains));
 }
 
+py::tuple closest_prefix(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
+                         const Array<std::int32_t>& indices, const Array<float>& similarities,
+                         const Array<std::int32_t>& picks, const Array<std::int64_t>& tie_order, int n_threads,
+                         const std::string& isa, std::int64_t block, const py::object& progress) {
+  const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
+  const MatrixView view = view_rows(rows, dim);
+  const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  const cpu::PickOrder order{picks.size(), picks.data(), tie_order.data()};
+  cpu::PrefixLog log;
+  run_interruptibly(progress, [&](Watch& watch) { log = cpu::closest_prefix(plan, view, graph, order, watch); });
+  return py::make_tuple(as_array(log.indptr), as_array(log.places), as_array(log.similarities));
+}
+
 }  // namespace
 
 void bind_insertion(py::module_& module) {
@@ -26,6 +41,9 @@ void bind_insertion(py::module_& module) {
   module.def("insertion", &insertion, arg("indptr").noconvert(), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("weights").noconvert(), arg("forced").noconvert(), arg("n_pick"),
              arg("progress"));
+  module.def("closest_prefix", &closest_prefix, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
+             arg("indices").noconvert(), arg("similarities").noconvert(), arg("picks").noconvert(),
+             arg("tie_order").noconvert(), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));
 }
 
 }  // namespace pyredund

@@ -83,3 +83,16 @@ def insertion(
     n_pick: int,
     progress: _Progress | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
+def closest_prefix(
+    rows: NDArray[np.float32],
+    dim: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    picks: NDArray[np.int32],
+    tie_order: NDArray[np.int64],
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 @contextmanager
 def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write into that takes its name only when the block ends without an exception."""
+    import tempfile  # not at the top: it takes a tenth of the package's import time
+
     target = Path(path)
     descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:

@@ -2,14 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
-from pyredund._removal import UNIT
+from pyredund._removal import in_similarity, lowest_rows
 from pyredund._unit_rows import UnitRows
+
+
+@dataclass(frozen=True)
+class InsertionHistory:
+    """What every prefix of an insertion looked like: which rows had been picked, and who stood for the others.
+
+    Classes are sets of identical rows. The closest pick of class c changed to ``picked[places[e]]`` when that row was
+    picked, for e from ``indptr[c]`` to ``indptr[c + 1]``.
+    """
+
+    picked: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+    places: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    class_of: NDArray[np.int32]
+
+    def at(self, n_keep: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Representatives and similarities of all rows when the first `n_keep` were picked."""
+        n_changes = np.add.reduceat(self.places < n_keep, self.indptr[:-1], dtype=np.int64)
+        last = self.indptr[:-1] + n_changes - 1
+        server, similarity = self.picked[self.places[last]], self.similarities[last]
+        picked = self.picked[:n_keep]
+        lowest = lowest_rows(self.class_of, picked)
+        has_pick = lowest < len(self.class_of)
+        server[has_pick] = lowest[has_pick]
+        similarity[has_pick] = 1.0
+        representatives = server[self.class_of]
+        representatives[picked] = picked
+        return representatives, similarity[self.class_of]
+
+
+def history_of(
+    picked: NDArray[np.int64], rows: UnitRows, graph: NeighborGraph, engine: Engine
+) -> InsertionHistory | None:
+    """The history of picking rows in this order; None where a class is not entered by its lowest row.
+
+    That happens when `must_keep` forces a higher one of several identical rows: a class's place among equally similar
+    ones would change when its lowest row follows.
+    """
+    class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
+    _, firsts = np.unique(class_of[picked], return_index=True)
+    entries = np.sort(firsts)  # places at which a class is entered
+    entered = class_of[picked[entries]]
+    if (rows.first[entered] != picked[entries]).any():
+        return None
+    with engine.reporting("representatives") as report:
+        indptr, places, similarities = _core.closest_prefix(
+            rows.matrix,
+            rows.dim,
+            graph.indptr,
+            graph.indices,
+            graph.similarities,
+            entered,
+            picked[entries],
+            engine.n_threads,
+            engine.isa,
+            engine.block,
+            report,
+        )
+    return InsertionHistory(picked, indptr, entries[places], similarities, class_of)
 
 
 def insertion(
@@ -33,7 +95,7 @@ def insertion(
     # The first row of a class is its lowest; that a class was forced into the selection makes it the forced row.
     picked = rows.first[classes].astype(np.int64)
     picked[: len(leading)] = leading
-    gained: NDArray[np.float64] = gains * UNIT
+    gained = in_similarity(gains)
     if len(leading) < len(forced_rows):  # put the copies in their places among the forced rows
         gain_of = dict(zip(leading.tolist(), gained[: len(leading)].tolist(), strict=True))
         picked = np.concatenate([forced_rows, picked[len(leading) :]])

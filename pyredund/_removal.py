@@ -12,7 +12,17 @@ from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
-UNIT = 2.0**-32  # costs and gains are integers in these units until they are reported
+
+def in_similarity(units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Costs and gains, integers in units of 2^-32 in the core, as the sums of similarities that they are."""
+    return units.astype(np.float64) * np.float64(2.0**-32)
+
+
+def lowest_rows(class_of: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lowest of `rows` in each class; the number of all rows where a class has none."""
+    lowest = np.full(int(class_of.max()) + 1, len(class_of), dtype=np.int64)
+    np.minimum.at(lowest, class_of[rows], rows)
+    return lowest
 
 
 @dataclass(frozen=True)
@@ -29,9 +39,10 @@ class RemovalHistory:
     similarities: NDArray[np.float32]
     class_of: NDArray[np.int32]
 
-    def after(self, n_removed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Representatives and similarities of all rows once the first `n_removed` have gone."""
+    def at(self, n_keep: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Representatives and similarities of all rows when `n_keep` were left."""
         n = len(self.class_of)
+        n_removed = n - n_keep
         n_classes = int(self.class_of.max()) + 1
         n_moved = int(self.moved_ptr[n_removed])
         server = np.arange(n_classes)
@@ -41,9 +52,8 @@ class RemovalHistory:
 
         live = np.ones(n, dtype=bool)
         live[self.removed[:n_removed]] = False
-        lowest_live = np.full(n_classes, n, dtype=np.int64)
         rows = np.arange(n)
-        np.minimum.at(lowest_live, self.class_of[live], rows[live])
+        lowest_live = lowest_rows(self.class_of, rows[live])
         has_live = lowest_live < n
         server[has_live] = np.flatnonzero(has_live)
         similarity[has_live] = 1.0
@@ -92,4 +102,4 @@ def removal(
         log["similarities"],
         class_of,
     )
-    return history, log["costs"] * UNIT
+    return history, in_similarity(log["costs"])

@@ -12,7 +12,7 @@ from pyredund._checks import check_choice, check_device, check_int, count_to_kee
 from pyredund._closest import closest_kept
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import row_source
-from pyredund._insertion import insertion
+from pyredund._insertion import history_of, insertion
 from pyredund._knn_graph import DEFAULT_K, graph_bytes, neighbor_count, search_distinct
 from pyredund._memory import check_memory
 from pyredund._neighbor_graph import NeighborGraph
@@ -134,8 +134,11 @@ def select(
         history, costs = removal(rows, joined, n_keep, ranks, forced, engine)
         return Selection.from_removal(history, costs, k)
     picked, gains = insertion(rows, joined, n_keep, forced, engine)
+    log = history_of(picked, rows, joined, engine)
+    if log is not None:
+        return Selection.from_insertion(log, gains, k)
     kept = np.sort(picked)
-    return Selection.from_kept("insertion", kept, *closest_kept(rows, kept, engine, joined), picked, gains, k)
+    return Selection.from_kept("insertion", kept, *closest_kept(rows, kept, engine), picked, gains, k)
 
 
 def _random(rows: UnitRows, n_keep: int, forced: NDArray[np.bool_], seed: int, engine: Engine) -> Selection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from pyredund._checks import check_int, count_to_keep
 from pyredund._files import load_arrays, save_arrays
+from pyredund._insertion import InsertionHistory
 from pyredund._removal import RemovalHistory
 from pyredund._verify import verify_selection
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset, Subset
 
-_HISTORY = ("removed", "moved_ptr", "moved", "nearest", "similarities", "class_of")
+_HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -67,7 +68,7 @@ class Selection:
     costs: NDArray[np.float64] | None = None
     gains: NDArray[np.float64] | None = None
     k: int | None = None
-    _history: RemovalHistory | None = field(default=None, repr=False)
+    _history: RemovalHistory | InsertionHistory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in (
@@ -90,11 +91,16 @@ class Selection:
     def from_removal(cls, history: RemovalHistory, costs: NDArray[np.float64], k: int | None) -> Selection:
         """The selection after the first ``len(costs)`` removals of a history."""
         removed = history.removed[: len(costs)]
-        representatives, similarities = history.after(len(costs))
-        mask = np.ones(len(representatives), dtype=bool)
+        mask = np.ones(len(history.class_of), dtype=bool)
         mask[removed] = False
         kept = np.flatnonzero(mask).astype(np.int64)
-        return cls("removal", kept, removed, mask, representatives, similarities, costs=costs, k=k, _history=history)
+        return cls("removal", kept, removed, mask, *history.at(len(kept)), costs=costs, k=k, _history=history)
+
+    @classmethod
+    def from_insertion(cls, history: InsertionHistory, gains: NDArray[np.float64], k: int | None) -> Selection:
+        """The selection of the first ``len(gains)`` picks of a history."""
+        picked = history.picked[: len(gains)]
+        return cls.from_kept("insertion", np.sort(picked), *history.at(len(picked)), picked, gains, k, history)
 
     @classmethod
     def from_kept(
@@ -106,13 +112,14 @@ class Selection:
         picked: NDArray[np.int64] | None = None,
         gains: NDArray[np.float64] | None = None,
         k: int | None = None,
+        history: InsertionHistory | None = None,
     ) -> Selection:
         """The selection of the rows `kept` (ascending), whatever chose them."""
         mask = np.zeros(len(representatives), dtype=bool)
         mask[kept] = True
         removed = np.flatnonzero(~mask).astype(np.int64)
         removed = removed[np.argsort(-similarities[removed], kind="stable")]
-        return cls(method, kept, removed, mask, representatives, similarities, picked=picked, gains=gains, k=k)
+        return cls(method, kept, removed, mask, representatives, similarities, picked, None, gains, k, history)
 
     def __repr__(self) -> str:
         text = f"{self.method}: {len(self.indices)} of {len(self.mask)} rows kept"
@@ -128,7 +135,7 @@ class Selection:
         Parameters
         ----------
         keep : float or int
-            A share or a count, as for `select`. Removal answers sizes from this one's up.
+            A share or a count, as for `select`. Removal answers sizes from this one's up, insertion down.
 
         Returns
         -------
@@ -151,19 +158,20 @@ class Selection:
         >>> selection.at(3).indices
         array([1, 2, 3])
         """
-        n_keep = count_to_keep(keep, len(self.mask))
-        if n_keep == len(self.indices):
+        n_keep, size = count_to_keep(keep, len(self.mask)), len(self.indices)
+        if n_keep == size:
             return self
-        again = f"call select(embeddings, keep={keep!r}, method={self.method!r}) instead"
-        if self._history is None or self.costs is None:
-            raise ValueError(
-                f"keep must be {len(self.indices)}, the size of this selection: {self.method} keeps no log; {again}"
-            )
-        if n_keep < len(self.indices):
-            raise ValueError(
-                f"keep must be at least {len(self.indices)}, the size of this selection, got {n_keep}; {again}"
-            )
-        return Selection.from_removal(self._history, self.costs[: len(self.mask) - n_keep], self.k)
+        if isinstance(self._history, RemovalHistory) and self.costs is not None and n_keep > size:
+            return Selection.from_removal(self._history, self.costs[: len(self.mask) - n_keep], self.k)
+        if isinstance(self._history, InsertionHistory) and self.gains is not None and n_keep < size:
+            return Selection.from_insertion(self._history, self.gains[:n_keep], self.k)
+        bound = {RemovalHistory: f"at least {size}", InsertionHistory: f"at most {size}"}.get(
+            type(self._history), f"{size}"
+        )
+        raise ValueError(
+            f"keep must be {bound} here, where {self.method} kept {size} rows, got {keep!r} ({n_keep} rows); call "
+            f"select(embeddings, keep={keep!r}, method={self.method!r}) instead"
+        )
 
     def members(self) -> dict[int, NDArray[np.int64]]:
         """Removed rows by the kept row that stands for them.
@@ -266,7 +274,7 @@ class Selection:
         arrays: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         arrays |= {"method": np.array(self.method), "k": np.int64(-1 if self.k is None else self.k)}
         if self._history is not None:
-            arrays |= {f"history_{name}": getattr(self._history, name) for name in _HISTORY}
+            arrays |= {f"history_{part.name}": getattr(self._history, part.name) for part in fields(self._history)}
         save_arrays(path, "Selection", arrays)
 
     @classmethod
@@ -286,12 +294,13 @@ class Selection:
         required = ["method", "k", "indices", "removed", "mask", "representatives", "similarities"]
         arrays = load_arrays(path, "Selection", required)
         history = None
-        if "history_removed" in arrays:
-            history = RemovalHistory(**{name: arrays[f"history_{name}"] for name in _HISTORY})
-        optional = {name: arrays.get(name) for name in ("picked", "costs", "gains")}
+        kind = _HISTORIES.get(str(arrays["method"]))
+        if kind is not None and "history_class_of" in arrays:
+            history = kind(**{part.name: arrays[f"history_{part.name}"] for part in fields(kind)})
+        optional: dict[str, Any] = {name: arrays.get(name) for name in ("picked", "costs", "gains")}
         k = int(arrays["k"])
-        fields = {name: arrays[name] for name in required[2:]}
-        return cls(str(arrays["method"]), **fields, **optional, k=None if k < 0 else k, _history=history)
+        always: dict[str, Any] = {name: arrays[name] for name in required[2:]}
+        return cls(str(arrays["method"]), **always, **optional, k=None if k < 0 else k, _history=history)
 
     def verify(self, embeddings: object) -> None:
         """Check every claim of this selection by brute force against the embeddings that it was made from.

@@ -37,6 +37,29 @@ def test_must_keep_rows_come_first(data: str) -> None:
         assert_is_insertion(selection, reference.insertion(x, 9, 4, forced), x)
 
 
+@pytest.mark.parametrize("data", ALL)
+@pytest.mark.parametrize("k", [1, 6])
+def test_every_smaller_size_is_in_the_log(data: str, k: int) -> None:
+    for seed, forced in ((0, ()), (1, ()), (2, (9, 4))):
+        x = ALL[data](40, seed)
+        full = pyredund.select(x, 40, method="insertion", k=k, must_keep=forced)
+        if full._history is None:
+            continue  # identical rows, a higher one of them forced: refused below
+        for keep in (2, 3, 11, 25, 39, 40):
+            other = pyredund.select(x, keep, method="insertion", k=k, must_keep=forced)
+            at = full.at(keep)
+            for name in ("indices", "removed", "picked", "representatives", "similarities", "gains", "mask"):
+                np.testing.assert_array_equal(getattr(at, name), getattr(other, name), err_msg=f"{name} at {keep}")
+
+
+def test_sizes_whose_ties_the_log_cannot_decide_are_refused() -> None:
+    x = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    selection = pyredund.select(x, 3, method="insertion", must_keep=[1])
+    with pytest.raises(ValueError, match=r"keep must be 3 here.*select\(embeddings, keep=2, method='insertion'\)"):
+        selection.at(2)
+    assert pyredund.select(x, 3, method="insertion", must_keep=[0]).at(2).indices.tolist() == [0, 2]
+
+
 def test_k_grows_with_what_a_kept_row_stands_for_and_is_recorded() -> None:
     x = smooth(500)
     assert pyredund.select(x, 0.9, method="insertion").k == 32

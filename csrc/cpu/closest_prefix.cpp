@@ -1,0 +1,127 @@
+#include "cpu/closest_prefix.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "cpu/tile_scan.hpp"
+#include "thread_team.hpp"
+
+namespace pyredund::cpu {
+namespace {
+
+struct Change {
+  std::int32_t place;
+  float similarity;
+};
+
+// The changes of one row, picks being offered in the order of their places.
+class Closest {
+ public:
+  void offer(const PickOrder& order, std::int32_t place, float similarity) {
+    const bool closer = changes_.empty() || similarity > changes_.back().similarity ||
+                        (similarity == changes_.back().similarity &&
+                         order.tie_order[place] < order.tie_order[changes_.back().place]);
+    if (closer) changes_.push_back({place, similarity});
+  }
+  float similarity() const {
+    return changes_.empty() ? -std::numeric_limits<float>::infinity() : changes_.back().similarity;
+  }
+  const std::vector<Change>& changes() const { return changes_; }
+
+ private:
+  std::vector<Change> changes_;
+};
+
+// Picks in the list of row i, itself included, by place.
+std::vector<Change> listed_picks(const NeighborGraph& graph, const std::vector<std::int32_t>& place_of,
+                                 std::int32_t i) {
+  std::vector<Change> listed;
+  if (place_of[i] >= 0) listed.push_back({place_of[i], 1.0f});
+  for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
+    const std::int32_t place = place_of[graph.indices[e]];
+    if (place >= 0) listed.push_back({place, graph.similarities[e]});
+  }
+  std::sort(listed.begin(), listed.end(), [](const Change& a, const Change& b) { return a.place < b.place; });
+  return listed;
+}
+
+std::vector<float> gathered(MatrixView rows, const std::int32_t* which, std::int64_t count) {
+  std::vector<float> matrix;
+  matrix.reserve(static_cast<std::size_t>(count * rows.stride));
+  for (std::int64_t i = 0; i < count; ++i) {
+    matrix.insert(matrix.end(), rows.row(which[i]), rows.row(which[i]) + rows.stride);
+  }
+  return matrix;
+}
+
+}  // namespace
+
+PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const PickOrder& order,
+                         Watch& watch) {
+  std::vector<std::int32_t> place_of(static_cast<std::size_t>(rows.rows), -1);
+  for (std::int64_t p = 0; p < order.count; ++p) place_of[order.picks[p]] = static_cast<std::int32_t>(p);
+
+  // Every row searches the picks before the first one that it lists. Rows are taken in the order of that place, so that
+  // the rows of a tile search about equally far.
+  std::vector<std::int32_t> until(static_cast<std::size_t>(rows.rows)), by_until(until.size());
+  for (std::int32_t i = 0; i < rows.rows; ++i) {
+    const std::vector<Change> listed = listed_picks(graph, place_of, i);
+    until[i] = listed.empty() ? static_cast<std::int32_t>(order.count) : listed.front().place;
+  }
+  std::iota(by_until.begin(), by_until.end(), 0);
+  std::stable_sort(by_until.begin(), by_until.end(), [&](std::int32_t a, std::int32_t b) { return until[a] < until[b]; });
+  const std::int64_t n_columns = rows.rows > 0 ? until[by_until.back()] : 0;
+  const std::vector<float> row_data = gathered(rows, by_until.data(), rows.rows);
+  const std::vector<float> pick_data = gathered(rows, order.picks, n_columns);
+  const MatrixView sorted_rows{row_data.data(), rows.rows, rows.dim, rows.stride};
+  const MatrixView picks{pick_data.data(), n_columns, rows.dim, rows.stride};
+
+  std::vector<Closest> closest(static_cast<std::size_t>(rows.rows));
+  const std::int64_t block = plan.block > 0 ? plan.block : 192;
+  const std::int64_t n_tiles = (rows.rows + block - 1) / block;
+  std::atomic<std::int64_t> next{0};
+  watch.total += n_tiles;
+  const double margin = scan_margin(rows.dim);
+  run_team(static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, plan.n_threads)), [&](int) {
+    TileScan scan(*plan.kernels, sorted_rows, picks);
+    const auto row_bar = [&](std::int64_t r) { return static_cast<float>(closest[r].similarity() - 2 * margin); };
+    const auto column_bar = [](std::int64_t) { return std::numeric_limits<float>::infinity(); };
+    const auto resolve = [&](Survivor* survivors, std::int64_t count) {
+      std::sort(survivors, survivors + count, [](const Survivor& a, const Survivor& b) {
+        return a.row != b.row ? a.row < b.row : a.column < b.column;
+      });
+      for (std::int64_t s = 0; s < count; ++s) {
+        const Survivor& pair = survivors[s];
+        if (pair.column >= until[by_until[pair.row]] || pair.approximate < row_bar(pair.row)) continue;
+        const float exact =
+            similarity(*plan.kernels, sorted_rows.row(pair.row), picks.row(pair.column), rows.stride);
+        closest[pair.row].offer(order, pair.column, exact);
+      }
+    };
+    for (std::int64_t t = next++; t < n_tiles; t = next++) {
+      const std::int64_t end = std::min(rows.rows, (t + 1) * block);
+      scan.scan({t * block, end, 0, until[by_until[end - 1]], false}, row_bar, column_bar, resolve, watch);
+      for (std::int64_t r = t * block; r < end; ++r) {
+        for (const Change& listed : listed_picks(graph, place_of, by_until[r])) {
+          closest[r].offer(order, listed.place, listed.similarity);
+        }
+      }
+      ++watch.done;
+    }
+  });
+
+  std::vector<std::int32_t> sorted_place(by_until.size());
+  for (std::size_t r = 0; r < by_until.size(); ++r) sorted_place[by_until[r]] = static_cast<std::int32_t>(r);
+  PrefixLog log;
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    for (const Change& change : closest[sorted_place[i]].changes()) {
+      log.places.push_back(change.place);
+      log.similarities.push_back(change.similarity);
+    }
+    log.indptr.push_back(static_cast<std::int64_t>(log.places.size()));
+  }
+  return log;
+}
+
+}  // namespace pyredund::cpu
