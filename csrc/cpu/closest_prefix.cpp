@@ -19,9 +19,9 @@ struct Change {
 class Closest {
  public:
   void offer(const PickOrder& order, std::int32_t place, float similarity) {
-    const bool closer = changes_.empty() || similarity > changes_.back().similarity ||
-                        (similarity == changes_.back().similarity &&
-                         order.tie_order[place] < order.tie_order[changes_.back().place]);
+    const bool closer =
+        changes_.empty() || similarity > changes_.back().similarity ||
+        (similarity == changes_.back().similarity && order.tie_order[place] < order.tie_order[changes_.back().place]);
     if (closer) changes_.push_back({place, similarity});
   }
   float similarity() const {
@@ -70,7 +70,8 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
     until[i] = listed.empty() ? static_cast<std::int32_t>(order.count) : listed.front().place;
   }
   std::iota(by_until.begin(), by_until.end(), 0);
-  std::stable_sort(by_until.begin(), by_until.end(), [&](std::int32_t a, std::int32_t b) { return until[a] < until[b]; });
+  std::stable_sort(by_until.begin(), by_until.end(),
+                   [&](std::int32_t a, std::int32_t b) { return until[a] < until[b]; });
   const std::int64_t n_columns = rows.rows > 0 ? until[by_until.back()] : 0;
   const std::vector<float> row_data = gathered(rows, by_until.data(), rows.rows);
   const std::vector<float> pick_data = gathered(rows, order.picks, n_columns);
@@ -94,8 +95,7 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
       for (std::int64_t s = 0; s < count; ++s) {
         const Survivor& pair = survivors[s];
         if (pair.column >= until[by_until[pair.row]] || pair.approximate < row_bar(pair.row)) continue;
-        const float exact =
-            similarity(*plan.kernels, sorted_rows.row(pair.row), picks.row(pair.column), rows.stride);
+        const float exact = similarity(*plan.kernels, sorted_rows.row(pair.row), picks.row(pair.column), rows.stride);
         closest[pair.row].offer(order, pair.column, exact);
       }
     };

@@ -16,8 +16,8 @@ struct PickOrder {
   const std::int64_t* tie_order;
 };
 
-// When the closest of the picks changed: row i's closest pick becomes that at place places[e], with similarities[e], for e
-// from indptr[i] to indptr[i + 1], places ascending. The first pick is everybody's first.
+// When the closest of the picks changed: row i's closest pick becomes that at place places[e], with similarities[e],
+// for e from indptr[i] to indptr[i + 1], places ascending. The first pick is everybody's first.
 struct PrefixLog {
   std::vector<std::int64_t> indptr{0};
   std::vector<std::int32_t> places;
@@ -25,8 +25,8 @@ struct PrefixLog {
 };
 
 // The closest pick of every row among the first pick, the first two, the first three and so on, exactly. `graph` is the
-// beginning of each row's ranking of the others: once a row in the list of row i is picked, only others in that list can
-// come closer, so that only earlier picks are searched.
+// beginning of each row's ranking of the others: once a row in the list of row i is picked, only others in that list
+// can come closer, so that only earlier picks are searched.
 PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const PickOrder& order,
                          Watch& watch);
 
