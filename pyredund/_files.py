@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,16 +43,28 @@ def save_arrays(path: str | PathLike[str], kind: str, arrays: Mapping[str, Any])
 
 def load_arrays(path: str | PathLike[str], kind: str, names: list[str]) -> dict[str, NDArray[Any]]:
     """Read the named arrays of a file that `save_arrays` wrote for the same kind of object."""
+    meant = f"path must name a file written by {kind}.save"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, AttributeError, EOFError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(
-            f"path must name a file written by {kind}.save, and {os.fspath(path)} is none: {error}"
-        ) from None
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{meant}, and {os.fspath(path)} is none: {error}") from None
     found = str(arrays.get("kind", "something else"))
-    if found != f"pyredund.{kind}" or not set(names) <= set(arrays):
-        raise ValueError(f"path must name a file written by {kind}.save; {os.fspath(path)} holds {found}")
+    if found != f"pyredund.{kind}":
+        raise ValueError(f"{meant}; {os.fspath(path)} holds {found}")
+    missing = sorted(set(names) - set(arrays))
+    if missing:
+        raise ValueError(f"{meant}; {os.fspath(path)} lacks {', '.join(missing)}")
     return arrays
+
+
+@contextmanager
+def naming(path: str | PathLike[str], kind: str) -> Iterator[None]:
+    """Errors about the contents of a file, raised with the file's name."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = f"path must name a file written by {kind}.save; what {os.fspath(path)} holds does not fit: {error}"
+        raise ValueError(message) from None

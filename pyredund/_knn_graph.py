@@ -95,7 +95,7 @@ def knn_graph(
         )
     if k is None:
         k = min(DEFAULT_K, others.rows)
-    elif source.rows:
+    else:
         k = check_int("k", k, at_least=1, at_most=others.rows, why_at_most=" (the rows of reference)")
     needed = graph_bytes(source, k) + others.rows * padded(others.dim) * 4
     check_memory(f"a graph of {source.rows} rows with k={k} and reference", needed, max_memory)
@@ -106,7 +106,8 @@ def neighbor_count(k: object, n: int) -> int:
     """The k that is meant for n rows."""
     if k is None:
         return max(0, min(DEFAULT_K, n - 1))
-    if n == 0:
+    if n == 0:  # there is no neighbour to ask for too many of
+        check_int("k", k, at_least=1)
         return 0
     return check_int("k", k, at_least=1, at_most=n - 1, why_at_most=f" (n - 1 for n={n} rows)")
 

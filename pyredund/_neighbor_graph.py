@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund._files import load_arrays, save_arrays
+from pyredund._arrays import read_only
+from pyredund._checks import check_int
+from pyredund._files import load_arrays, naming, save_arrays
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -49,14 +51,10 @@ class NeighborGraph:
     n_columns: int
 
     def __post_init__(self) -> None:
-        arrays = (("indptr", np.int64), ("indices", np.int32), ("similarities", np.float32))
-        for name, dtype in arrays:
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
-        self._check()
-
-    def _check(self) -> None:
+        object.__setattr__(self, "n_rows", check_int("n_rows", self.n_rows, at_least=0))
+        object.__setattr__(self, "n_columns", check_int("n_columns", self.n_columns, at_least=0))
+        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("similarities", np.float32)):
+            object.__setattr__(self, name, read_only(name, getattr(self, name), dtype))
         if self.indptr.shape != (self.n_rows + 1,):
             raise ValueError(
                 f"indptr must have shape ({self.n_rows + 1},) for n_rows={self.n_rows}, got {self.indptr.shape}"
@@ -72,6 +70,11 @@ class NeighborGraph:
             raise ValueError(
                 f"indices must be in [0, {self.n_columns}), got {self.indices.min()} to {self.indices.max()}"
             )
+        if not np.isfinite(self.similarities).all():
+            raise ValueError("similarities must be finite")
+
+    def __reduce__(self) -> tuple[type[NeighborGraph], tuple[object, ...]]:
+        return NeighborGraph, (self.indptr, self.indices, self.similarities, self.n_rows, self.n_columns)
 
     def __repr__(self) -> str:
         size = f"{self.n_rows} rows, {len(self.indices)} edges"
@@ -143,13 +146,9 @@ class NeighborGraph:
             If the file holds something else.
         """
         arrays = load_arrays(path, "NeighborGraph", ["indptr", "indices", "similarities", "n_rows", "n_columns"])
-        return cls(
-            arrays["indptr"],
-            arrays["indices"],
-            arrays["similarities"],
-            int(arrays["n_rows"]),
-            int(arrays["n_columns"]),
-        )
+        with naming(path, "NeighborGraph"):
+            size = int(arrays["n_rows"]), int(arrays["n_columns"])
+            return cls(arrays["indptr"], arrays["indices"], arrays["similarities"], *size)
 
 
 def regular_graph(indices: NDArray[np.int32], similarities: NDArray[np.float32], n_columns: int) -> NeighborGraph:

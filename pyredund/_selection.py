@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund._arrays import read_only
 from pyredund._checks import check_int, count_to_keep
-from pyredund._files import load_arrays, save_arrays
+from pyredund._files import load_arrays, naming, save_arrays
 from pyredund._insertion import InsertionHistory
 from pyredund._removal import RemovalHistory
 from pyredund._verify import verify_selection
@@ -18,6 +19,16 @@ from pyredund._verify import verify_selection
 if TYPE_CHECKING:
     from torch.utils.data import Dataset, Subset
 
+_ARRAYS: dict[str, type[np.generic]] = {
+    "indices": np.int64,
+    "removed": np.int64,
+    "mask": np.bool_,
+    "representatives": np.int64,
+    "similarities": np.float32,
+    "picked": np.int64,
+    "costs": np.float64,
+    "gains": np.float64,
+}
 _HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory}
 
 
@@ -71,21 +82,12 @@ class Selection:
     _history: RemovalHistory | InsertionHistory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name in (
-            "indices",
-            "removed",
-            "mask",
-            "representatives",
-            "similarities",
-            "picked",
-            "costs",
-            "gains",
-        ):
-            array = getattr(self, name)
-            if array is not None:
-                array = array.view()
-                array.flags.writeable = False
-                object.__setattr__(self, name, array)
+        for name, dtype in _ARRAYS.items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, read_only(name, getattr(self, name), dtype))
+
+    def __reduce__(self) -> tuple[type[Selection], tuple[object, ...]]:
+        return Selection, tuple(getattr(self, part.name) for part in fields(self))
 
     @classmethod
     def from_removal(cls, history: RemovalHistory, costs: NDArray[np.float64], k: int | None) -> Selection:
@@ -270,8 +272,7 @@ class Selection:
         >>> pyredund.Selection.load(path).indices
         array([1, 2])
         """
-        names = ("indices", "removed", "mask", "representatives", "similarities", "picked", "costs", "gains")
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         arrays |= {"method": np.array(self.method), "k": np.int64(-1 if self.k is None else self.k)}
         if self._history is not None:
             arrays |= {f"history_{part.name}": getattr(self._history, part.name) for part in fields(self._history)}
@@ -293,14 +294,12 @@ class Selection:
         """
         required = ["method", "k", "indices", "removed", "mask", "representatives", "similarities"]
         arrays = load_arrays(path, "Selection", required)
-        history = None
-        kind = _HISTORIES.get(str(arrays["method"]))
-        if kind is not None and "history_class_of" in arrays:
-            history = kind(**{part.name: arrays[f"history_{part.name}"] for part in fields(kind)})
-        optional: dict[str, Any] = {name: arrays.get(name) for name in ("picked", "costs", "gains")}
-        k = int(arrays["k"])
-        always: dict[str, Any] = {name: arrays[name] for name in required[2:]}
-        return cls(str(arrays["method"]), **always, **optional, k=None if k < 0 else k, _history=history)
+        with naming(path, "Selection"):
+            kind = _HISTORIES.get(str(arrays["method"])) if "history_class_of" in arrays else None
+            history = kind(**{part.name: arrays[f"history_{part.name}"] for part in fields(kind)}) if kind else None
+            k = int(arrays["k"])
+            values: dict[str, Any] = {name: arrays.get(name) for name in _ARRAYS}
+            return cls(str(arrays["method"]), **values, k=None if k < 0 else k, _history=history)
 
     def verify(self, embeddings: object) -> None:
         """Check every claim of this selection by brute force against the embeddings that it was made from.

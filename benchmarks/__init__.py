@@ -1,0 +1,1 @@
+"""Benchmarks: pyredund beside its peers, every timed result checked."""

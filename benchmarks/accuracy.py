@@ -1,0 +1,105 @@
+"""Checks of what was timed: neighbours against the exact ones, selections by brute force, in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pyredund
+
+TIE = 1e-6  # float32 engines may swap neighbours whose similarities differ by less
+BLOCK_SCORES = 1 << 24  # scores in memory at a time
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Cost of what a selection removed; similarities are to the closest kept row.
+
+    Parameters
+    ----------
+    mean, largest : float
+        Mean and maximum of 1 - similarity over removed rows.
+    facility_location : float
+        Mean similarity over all rows, kept ones counting 1.
+    """
+
+    mean: float
+    largest: float
+    facility_location: float
+
+
+def quality(rows: NDArray[np.float32], kept: NDArray[Any], keep: int) -> Quality:
+    """Quality of a selection, by brute force; raises AssertionError unless it is `keep` different rows."""
+    if len(kept) != keep:
+        raise AssertionError(f"{len(kept)} rows kept instead of {keep}")
+    is_kept = np.zeros(len(rows), dtype=bool)
+    is_kept[kept] = True
+    if np.count_nonzero(is_kept) != keep:
+        raise AssertionError("a row was kept twice")
+    kept_rows, removed = rows[is_kept].astype(np.float64), np.flatnonzero(~is_kept)
+    if not len(removed):
+        return Quality(0.0, 0.0, 1.0)
+    closest = np.empty(len(removed))
+    step = max(1, BLOCK_SCORES // keep)
+    for start in range(0, len(removed), step):
+        block = rows[removed[start : start + step]].astype(np.float64)
+        closest[start : start + step] = (block @ kept_rows.T).max(axis=1)
+    distances = 1 - np.minimum(closest, 1)
+    return Quality(float(distances.mean()), float(distances.max()), float(1 - distances.sum() / len(rows)))
+
+
+def recall(found: NDArray[np.int64], graph: pyredund.NeighborGraph, rows: NDArray[np.float32]) -> float:
+    """Share of the exact neighbours that were found; one as close as the exact last one, ties aside, counts.
+
+    Parameters
+    ----------
+    found : ndarray of int64, shape (n, m)
+        Neighbours, best first; the row itself may be among them, -1 stands for none.
+    graph : NeighborGraph
+        The exact answer.
+    rows : ndarray of float32, shape (n, d)
+        Unit rows.
+    """
+    n, k = graph.n_rows, len(graph.indices) // graph.n_rows
+    own = np.arange(n)[:, None]
+    usable = (found != own) & (found >= 0)
+    usable &= np.cumsum(usable, axis=1) <= k
+    row, column = np.divmod(np.unique((own * n + found)[usable]), n)
+    exact = np.repeat(np.arange(n), k) * n + graph.indices
+    missed = ~np.isin(row * n + column, exact)
+    last = graph.similarities.reshape(n, k)[:, -1].astype(np.float64)
+    close = similarities(rows, row[missed], column[missed]) >= last[row[missed]] - TIE
+    return float((np.count_nonzero(~missed) + np.count_nonzero(close)) / (n * k))
+
+
+def similarities(rows: NDArray[np.float32], left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
+    """Similarity of each pair of rows."""
+    result = np.empty(len(left))
+    step = max(1, BLOCK_SCORES // rows.shape[1])
+    for start in range(0, len(left), step):
+        pairs = slice(start, start + step)
+        a, b = rows[left[pairs]].astype(np.float64), rows[right[pairs]].astype(np.float64)
+        result[pairs] = np.einsum("ij,ij->i", a, b)
+    return result
+
+
+def check_graph(graph: pyredund.NeighborGraph, rows: NDArray[np.float32], sample: int = 200) -> None:
+    """Raise AssertionError unless a graph holds the true neighbours, by brute force on a random sample of its rows."""
+    n, k = graph.n_rows, len(graph.indices) // graph.n_rows
+    chosen = np.sort(np.random.default_rng(0).choice(n, min(n, sample), replace=False))
+    queries = rows[chosen].astype(np.float64)
+    scores = np.empty((len(chosen), n))
+    step = max(1, BLOCK_SCORES // rows.shape[1])
+    for start in range(0, n, step):
+        scores[:, start : start + step] = queries @ rows[start : start + step].astype(np.float64).T
+    scores[np.arange(len(chosen)), chosen] = -np.inf
+    best = -np.sort(-scores, axis=1)[:, :k]
+    ids = graph.indices.reshape(n, k)[chosen]
+    if any(len(np.unique(neighbours)) != k for neighbours in ids):
+        raise AssertionError("a neighbour is listed twice")
+    of_ids = np.take_along_axis(scores, ids.astype(np.int64), axis=1)
+    np.testing.assert_allclose(of_ids, best, rtol=0, atol=TIE, err_msg="not the nearest neighbours")
+    np.testing.assert_allclose(graph.similarities.reshape(n, k)[chosen], best, rtol=0, atol=TIE)

@@ -1,0 +1,60 @@
+"""Keeping 90 % of the rows: pyredund's methods beside peers at 10,000 rows, and alone at 60,000."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import pyredund
+from benchmarks.accuracy import check_graph, quality
+from benchmarks.datasets import embeddings
+from benchmarks.machine import all_threads, description, limited_threads
+from benchmarks.select_peers import SELECT_PEERS, K, SelectPeer, kept_count
+from benchmarks.timing import Benchmark
+
+PEER_ROWS = 10_000
+WARM_ROWS = 1000
+ROUNDS = 3
+
+
+def pca64(rows: int | None = None) -> NDArray[np.float32]:
+    try:
+        return embeddings("pca64")[:rows]
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+def measure(benchmark: Benchmark, peer: SelectPeer, rows: NDArray[np.float32], rounds: int) -> None:
+    threads, keep = all_threads(), kept_count(len(rows))
+    benchmark.group = f"select keep=0.9, {len(rows):,} rows"
+    with limited_threads(threads):
+        peer.select(rows[:WARM_ROWS], kept_count(min(WARM_ROWS, len(rows))), threads)
+        kept = benchmark.pedantic(peer.select, args=(rows, keep, threads), rounds=rounds)
+    found = quality(rows, kept, keep)
+    benchmark.extra_info.update(asdict(found), threads=threads, machine=description())
+
+
+@pytest.mark.parametrize("peer_name", SELECT_PEERS)
+@pytest.mark.filterwarnings("ignore")  # peers' own warnings, numba's above all
+def test_select(benchmark: Benchmark, peer_name: str) -> None:
+    peer = SELECT_PEERS[peer_name]
+    pytest.importorskip(peer.module)
+    pytest.importorskip("threadpoolctl")
+    measure(benchmark, peer, pca64(PEER_ROWS), peer.rounds)
+
+
+@pytest.mark.parametrize("peer_name", [name for name, peer in SELECT_PEERS.items() if peer.module == "pyredund"])
+def test_select_all_rows(benchmark: Benchmark, peer_name: str) -> None:
+    pytest.importorskip("threadpoolctl")
+    measure(benchmark, SELECT_PEERS[peer_name], pca64(), ROUNDS)
+
+
+def test_graph_of_all_rows(benchmark: Benchmark) -> None:
+    """In the group of `test_select_all_rows`, so that the cost of selecting beside its graph is visible."""
+    rows = pca64()
+    benchmark.group = f"select keep=0.9, {len(rows):,} rows"
+    graph = benchmark.pedantic(pyredund.knn_graph, args=(rows, K), rounds=ROUNDS, warmup_rounds=1)
+    check_graph(graph, rows)

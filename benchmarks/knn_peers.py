@@ -1,0 +1,103 @@
+"""Libraries that find nearest neighbours, each as its own documentation would have it used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pyredund
+
+K = 32
+TORCH_BLOCK = 1024  # rows whose similarities to all rows are in memory at a time
+HNSW_LINKS = 16
+HNSW_EF = 64  # in building and in searching
+
+Rows = NDArray[np.float32]
+Neighbours = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class KnnPeer:
+    """A way to find nearest neighbours.
+
+    Parameters
+    ----------
+    module : str
+        What must be importable.
+    exact : bool
+        Whether it claims to find all of them.
+    rounds : int
+        How often to repeat it at 60,000 x 64.
+    search : callable
+        From unit rows, the number of neighbours and of threads to neighbours, best first, the row itself
+        possibly among them. Building an index is part of it.
+    """
+
+    module: str
+    exact: bool
+    rounds: int
+    search: Callable[[Rows, int, int], Neighbours]
+
+    def rounds_for(self, rows: Rows) -> int:
+        """Repetitions that are bearable for these rows."""
+        return self.rounds if rows.shape[1] <= 128 or self.module == "pyredund" else 1
+
+
+def by_pyredund(rows: Rows, k: int, n_threads: int) -> Neighbours:
+    graph = pyredund.knn_graph(rows, k, n_threads=n_threads)
+    return graph.indices.reshape(len(rows), k).astype(np.int64)
+
+
+def by_faiss(rows: Rows, k: int, n_threads: int) -> Neighbours:
+    import faiss
+
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    return np.asarray(index.search(rows, k + 1)[1], dtype=np.int64)
+
+
+def by_sklearn(rows: Rows, k: int, n_threads: int) -> Neighbours:
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute", metric="cosine").fit(rows)
+    return np.asarray(search.kneighbors(rows, return_distance=False), dtype=np.int64)
+
+
+def by_torch(rows: Rows, k: int, n_threads: int) -> Neighbours:
+    import torch
+
+    tensor = torch.tensor(rows)
+    blocks = [tensor[start : start + TORCH_BLOCK] for start in range(0, len(rows), TORCH_BLOCK)]
+    found = [(block @ tensor.T).topk(k + 1, dim=1).indices for block in blocks]
+    return np.asarray(torch.cat(found).numpy(), dtype=np.int64)
+
+
+def by_pynndescent(rows: Rows, k: int, n_threads: int) -> Neighbours:
+    from pynndescent import NNDescent
+
+    index = NNDescent(rows, metric="cosine", n_neighbors=k + 1, n_jobs=n_threads, random_state=0)
+    return np.asarray(index.neighbor_graph[0], dtype=np.int64)
+
+
+def by_hnswlib(rows: Rows, k: int, n_threads: int) -> Neighbours:
+    import hnswlib
+
+    index = hnswlib.Index(space="ip", dim=rows.shape[1])
+    index.init_index(max_elements=len(rows), M=HNSW_LINKS, ef_construction=HNSW_EF, random_seed=0)
+    index.set_num_threads(n_threads)
+    index.set_ef(max(HNSW_EF, k + 1))
+    index.add_items(rows)
+    return np.asarray(index.knn_query(rows, k + 1)[0], dtype=np.int64)
+
+
+KNN_PEERS = {
+    "pyredund": KnnPeer("pyredund", True, 3, by_pyredund),
+    "faiss IndexFlatIP": KnnPeer("faiss", True, 3, by_faiss),
+    "scikit-learn brute": KnnPeer("sklearn", True, 1, by_sklearn),
+    "torch matmul + topk": KnnPeer("torch", True, 1, by_torch),
+    "pynndescent": KnnPeer("pynndescent", False, 1, by_pynndescent),
+    "hnswlib M=16 ef=64": KnnPeer("hnswlib", False, 1, by_hnswlib),
+}

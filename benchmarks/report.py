@@ -1,0 +1,115 @@
+"""One command that prints ratios: ``python -m benchmarks.report [knn|select|threads|memory|all]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import TextIO
+
+from benchmarks.claims import Claim
+from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
+from benchmarks.machine import description, installed
+from benchmarks.report_knn import report_knn, report_threads
+from benchmarks.report_memory import report_memory
+from benchmarks.report_select import report_select
+
+SECTIONS = ("knn", "threads", "memory", "select")
+BEGIN, END = "<!-- report -->", "<!-- end of report -->"
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description="Ratios of pyredund to its peers, alternating in one process. Absolute times mean "
+        "nothing across machines. Exits with 1 if a result, a quality or a memory promise does not hold.",
+        epilog=f"{ROWS_VARIABLE}=3000 caps the rows of every data set: a functional run in seconds.",
+    )
+    parser.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="all")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each entry (default: 5)")
+    parser.add_argument(
+        "--only",
+        choices=NAMES,
+        action="append",
+        help="data sets of knn and threads (default: all; may be repeated)",
+    )
+    parser.add_argument(
+        "--all-peers", action="store_true", help="knn: the slow and the approximate peers too, one run each"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help=f"put the report into FILE after the line {BEGIN}")
+    parsed = parser.parse_args(given)
+    if parsed.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {parsed.rounds}")
+    if not installed("threadpoolctl"):
+        parser.error("threadpoolctl is not installed: pip install 'pyredund[bench]'")
+    return parsed
+
+
+def available(names: list[str]) -> list[str]:
+    """Those data sets that the machine has; the others are reported."""
+    found = []
+    for name in names:
+        try:
+            embeddings(name)
+            found.append(name)
+        except FileNotFoundError as error:
+            print(f"\n{TITLES[name]}: {error}")
+    return found
+
+
+class Tee(StringIO):
+    """Text that is shown as it is written, and kept."""
+
+    def __init__(self, shown: TextIO) -> None:
+        super().__init__()
+        self.shown = shown
+
+    def write(self, text: str) -> int:  # noqa: D102
+        self.shown.write(text)
+        self.shown.flush()
+        return super().write(text)
+
+
+def insert(report: str, into: Path) -> None:
+    """Replace what stands between the two marks of a file."""
+    before, begin, rest = into.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{into} must hold the lines {BEGIN} and {END}")
+    into.write_text(f"{before}{begin}\n{report.strip()}\n{end}{after}")
+
+
+def run(chosen: argparse.Namespace) -> list[Claim]:
+    """Print the sections asked for."""
+    sections = SECTIONS if chosen.section == "all" else (chosen.section,)
+    print(description(), flush=True)
+    if row_limit() < ROWS:
+        print(f"\n**{ROWS_VARIABLE} caps the rows: a functional run, whose times and ratios mean nothing.**")
+    claims: list[Claim] = []
+    if "knn" in sections:
+        claims += report_knn(available(chosen.only or list(NAMES)), chosen.rounds, chosen.all_peers)
+    if "threads" in sections:
+        claims += report_threads(available(chosen.only or ["noise", "pca64"]), chosen.rounds)
+    if "memory" in sections:
+        claims += report_memory()
+    if "select" in sections and available(["pca64"]):
+        claims += report_select(chosen.rounds)
+    print("\n### Claims\n")
+    print("\n".join(map(str, claims)))
+    return claims
+
+
+def main() -> int:
+    """Print the report, and return 1 if a required claim fails."""
+    chosen = arguments()
+    with redirect_stdout(Tee(sys.stdout)) as printed:
+        claims = run(chosen)
+    if chosen.write:
+        insert(printed.getvalue(), chosen.write)
+    return int(any(claim.required and not claim.holds for claim in claims))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

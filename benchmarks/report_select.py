@@ -1,0 +1,102 @@
+"""Sections of the report on `select`: quality and time beside peers, and the whole call beside its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+import pyredund
+from benchmarks.accuracy import Quality, quality
+from benchmarks.claims import Claim, print_table
+from benchmarks.datasets import embeddings
+from benchmarks.machine import all_threads, installed, limited_threads
+from benchmarks.select_peers import APRICOT, MUNDIG, REMOVAL, SELECT_PEERS, K, Kept, kept_count
+from benchmarks.timing import Timed, alternate
+
+PEER_ROWS = 10_000
+WARM_ROWS = 1000
+GRAPH = "knn_graph alone"
+GRAPH_GOAL = 1.25  # of the graph's time, for the whole call
+PEER_GOAL = 50  # times faster than these:
+GOAL_PEERS = (APRICOT, MUNDIG)
+
+
+def report_select(rounds: int) -> list[Claim]:
+    """Every method and peer on the same rows, then pyredund alone on all of them."""
+    return _beside_peers(rounds) + _beside_graph(rounds)
+
+
+def _beside_peers(rounds: int) -> list[Claim]:
+    rows, threads = embeddings("pca64")[:PEER_ROWS], all_threads()
+    keep = kept_count(len(rows))
+    present = [name for name, peer in SELECT_PEERS.items() if installed(peer.module)]
+    calls = {name: partial(SELECT_PEERS[name].select, rows, keep, threads) for name in present}
+    for name in present:  # compile and start threads
+        SELECT_PEERS[name].select(rows[:WARM_ROWS], kept_count(min(WARM_ROWS, len(rows))), threads)
+    with limited_threads(threads):
+        timed: dict[str, Timed[Kept]] = alternate(calls, rounds)
+    found = {name: quality(rows, timed[name].result, keep) for name in present}
+    table = []
+    for name in SELECT_PEERS:
+        if name not in found:
+            table.append([name, "not installed", "", "", "", ""])
+            continue
+        costs = [
+            f"{found[name].mean:.6f}",
+            f"{found[name].largest:.5f}",
+            f"{found[name].facility_location:.7f}",
+        ]
+        ratio = timed[name].median / timed[REMOVAL].median
+        table.append([name, *costs, f"{timed[name].median:.3f} s", f"{ratio:.2f}"])
+    header = ["method", "mean distance", "largest", "facility location", "time", "time / removal's"]
+    title = f"select, {keep:,} of {len(rows):,} rows of Fashion-MNIST PCA-64, {threads} threads, {rounds} rounds"
+    print_table(title, header, table)
+    return _claims(timed, found)
+
+
+def _claims(timed: dict[str, Timed[Kept]], found: dict[str, Quality]) -> list[Claim]:
+    ours, claims = found[REMOVAL], []
+    for name, peer in SELECT_PEERS.items():
+        if name in found and peer.module != "pyredund":
+            text = f"{REMOVAL} has a mean distance of {ours.mean:.6f}, {name} {found[name].mean:.6f}"
+            claims.append(Claim(text, ours.mean <= found[name].mean))
+    for name in GOAL_PEERS:
+        if name in timed:
+            ratio = timed[name].median / timed[REMOVAL].median
+            text = f"{REMOVAL} is {ratio:.1f} times faster than {name}, goal {PEER_GOAL}"
+            claims.append(Claim(text, ratio >= PEER_GOAL, required=False))
+    return claims
+
+
+def _beside_graph(rounds: int) -> list[Claim]:
+    rows, threads = embeddings("pca64"), all_threads()
+    calls: dict[str, Callable[[], object]] = {GRAPH: partial(pyredund.knn_graph, rows, K, n_threads=threads)}
+    for method in ("removal", "insertion", "random"):
+        calls[method] = partial(pyredund.select, rows, keep=0.9, method=method, n_threads=threads)
+    timed = alternate(calls, rounds)
+    table, claims = [], []
+    for name, entry in timed.items():
+        costs = [""] * 3
+        if isinstance(entry.result, pyredund.Selection):
+            found = _verified(entry.result, rows)
+            costs = [f"{found.mean:.6f}", f"{found.largest:.5f}", f"{found.facility_location:.7f}"]
+        ratio = entry.median / timed[GRAPH].median
+        table.append([name, *costs, f"{entry.median:.3f} s", entry.spread, f"{ratio:.2f}"])
+    header = ["call", "mean distance", "largest", "facility location", "median", "range, s", "time / graph's"]
+    title = f"Whole calls, keep=0.9, {len(rows):,} rows of Fashion-MNIST PCA-64, {threads} threads, {rounds} rounds"
+    print_table(title, header, table)
+    keep = kept_count(len(rows))
+    claims.append(
+        Claim(f"each method keeps exactly {keep:,} of {len(rows):,} rows, and `verify` passes", True)
+    )  # or it raised
+    ratio = timed["removal"].median / timed[GRAPH].median
+    text = f"select takes {ratio:.2f} of the time of its graph, goal {GRAPH_GOAL}"
+    claims.append(Claim(text, ratio <= GRAPH_GOAL, required=False))
+    return claims
+
+
+def _verified(selection: pyredund.Selection, rows: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Quality:
+    selection.verify(rows)
+    return quality(rows, selection.indices, kept_count(len(rows)))

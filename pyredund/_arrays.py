@@ -1,0 +1,30 @@
+"""Arrays of results: of one type, contiguous, read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def read_only(name: str, values: object, dtype: type[np.generic]) -> NDArray[Any]:
+    """A read-only view of `values`, which must be one-dimensional and keep every value in `dtype`."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}")
+    if array.size == 0:
+        array = array.astype(dtype)
+    if array.dtype != dtype:
+        if np.dtype(dtype).kind in "iu" and array.dtype.kind not in "iu":
+            raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            converted = array.astype(dtype)
+        if np.dtype(dtype).kind in "iu" and (converted != array).any():
+            raise ValueError(f"{name} must fit into {np.dtype(dtype)}, got up to {array.max()}")
+        array = converted
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

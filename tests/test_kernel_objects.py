@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pyredund import _core
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNELS = ROOT / "csrc" / "cpu" / "kernels.cpp"
+CHECK = Path(__file__).with_name("kernel_check.cpp")
+
+
+def tool(*names: str) -> str:
+    path = next((path for name in names if (path := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"this machine has no {names[-1]}")
+    return path
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@cache
+def flags_of_each_set() -> dict[str, list[str]]:
+    """Read from CMakeLists.txt, so that what is checked is what is built."""
+    if not KERNELS.exists():
+        pytest.skip("the sources are not here")
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    of_every_set = re.findall(
+        r"PRIVATE \$\{ARGN\} ([^)]*)\)|target_compile_options\(pyredund_options \w+ ([^)]*)\)", cmake
+    )
+    shared = [flag for groups in of_every_set for group in groups for flag in group.split()]
+    assert {"-O3", "-ffp-contract=fast"} <= set(shared)
+    sets = {name: flags.split() for name, flags in re.findall(r"^ *add_kernels\((\w+)([^)]*)\)", cmake, re.MULTILINE)}
+    assert set(_core.isas()) <= set(sets)
+    return {name: ["-std=gnu++17", "-fPIC", *shared, *flags] for name, flags in sets.items()}
+
+
+def compiler() -> str:
+    return tool(os.environ.get("CXX", "c++"), "g++", "clang++", "C++ compiler")
+
+
+def compile_kernels(isa: str, to: Path, source: Path = KERNELS) -> Path:
+    if isa != "baseline" and platform.machine() not in {"x86_64", "AMD64"}:
+        pytest.skip(f"{isa} is an instruction set of x86")
+    run(compiler(), *flags_of_each_set()[isa], f"-DPYREDUND_ISA={isa}", f"-I{ROOT / 'csrc'}", "-c", source, "-o", to)
+    return to
+
+
+@pytest.fixture(scope="module")
+def kernel_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("kernels")
+    return cache(lambda isa: compile_kernels(isa, folder / f"{isa}.o"))
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], str]:
+    """What kernel_check.cpp says of a kernel object."""
+    folder = tmp_path_factory.mktemp("kernel_check")
+
+    @cache
+    def check_object(isa: str) -> Path:
+        to = folder / f"check_{isa}.o"
+        run(compiler(), "-std=gnu++17", f"-DPYREDUND_ISA={isa}", f"-I{ROOT / 'csrc'}", "-c", CHECK, "-o", to)
+        return to
+
+    def of(isa: str, kernels: Path) -> str:
+        run(compiler(), check_object(isa), kernels, "-o", folder / "check")
+        done = subprocess.run([folder / "check"], capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode == 0) == (done.stdout == "right\n")
+        return done.stdout.strip()
+
+    return of
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_a_kernel_object_defines_its_table_and_no_weak_symbol(isa: str, kernel_object: Callable[[str], Path]) -> None:
+    listing = run(tool("nm"), "-C", kernel_object(isa))
+    symbols = re.findall(r"^(?:[0-9a-f]+)? *([A-Za-z?]) (.*)$", listing, re.MULTILINE)
+    assert len(symbols) > 3
+    assert not [symbol for symbol in symbols if symbol[0] in "WwVvu"], listing
+    others_see = [name for kind, name in symbols if kind.isupper() and kind != "U"]
+    assert others_see == [f"pyredund::cpu::kKernels_{isa}"], listing
+
+
+def test_weak_symbols_would_be_noticed(tmp_path: Path) -> None:
+    mutant = tmp_path / "kernels.cpp"
+    inline = "namespace pyredund::cpu {\ninline __attribute__((noinline, used)) int shared() { return 1; }\n"
+    mutant.write_text(KERNELS.read_text().replace("namespace pyredund::cpu {\n", inline, 1))
+    assert " W pyredund::cpu::shared()" in run(tool("nm"), "-C", compile_kernels("baseline", tmp_path / "k.o", mutant))
+
+
+@pytest.mark.parametrize(("isa", "fused"), [("baseline", False), ("avx2", True), ("avx512", True)])
+def test_only_the_sets_that_have_it_multiply_and_add_in_one_instruction(
+    isa: str, fused: bool, kernel_object: Callable[[str], Path]
+) -> None:
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        pytest.skip("the names of instructions are those of x86")
+    code = run(tool("objdump"), "-d", kernel_object(isa))
+    assert bool(re.search(r"vfmadd\d+ps", code)) == fused
+    widest = {"baseline": "xmm", "avx2": "ymm", "avx512": "zmm"}
+    assert {name for name in ("xmm", "ymm", "zmm") if f"%{name}" in code} <= {"xmm", "ymm", widest[isa]}
+    assert f"%{widest[isa]}" in code
+
+
+def test_a_kernel_gives_what_plain_loops_give(
+    isa: str, kernel_object: Callable[[str], Path], verdict: Callable[[str, Path], str]
+) -> None:
+    assert verdict(isa, kernel_object(isa)) == "right"
+
+
+MUTATIONS = {
+    "the last column is dropped": ("if (column >= scan.n_columns)", "if (column >= scan.n_columns - 1)"),
+    "the last row of a strip is dropped": ("r < kStrip && first + r <", "r < kStrip - 1 && first + r <"),
+    "a row beyond the last counts": ("r < kStrip && first + r < scan.n_rows;", "r < kStrip;"),
+    "a row has its neighbour's bar": ("scan.row_bars[at];", "scan.row_bars[at > 0 ? at - 1 : 0];"),
+    "column bars count for half of the panel": ("score[r][1] >= smaller(bar, column_bar1)", "score[r][1] >= bar"),
+    "the last coordinate is left out": (
+        "for (std::int64_t i = 0; i < scan.dim;",
+        "for (std::int64_t i = 1; i < scan.dim;",
+    ),
+    "a tie does not survive": ("survives |= score[r][0] >= smaller", "survives |= score[r][0] > smaller"),
+    "survivors overwrite each other": ("scan.survivors + *n_survivors;", "scan.survivors + *n_survivors / 2;"),
+    "rows done are miscounted": ("? first : scan.n_rows) - first_row", "? first + 1 : scan.n_rows) - first_row"),
+    "lanes are added in another order": (
+        "(sum[0] + sum[2]) + (sum[1] + sum[3])",
+        "(sum[0] + sum[1]) + (sum[2] + sum[3])",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_kernel_with_a_mistake_is_caught(name: str, tmp_path: Path, verdict: Callable[[str, Path], str]) -> None:
+    source, (right, wrong) = KERNELS.read_text(), MUTATIONS[name]
+    assert source.count(right) == 1
+    (tmp_path / "mutant.cpp").write_text(source.replace(right, wrong))
+    isa = _core.isas()[-1]
+    assert "differs" in verdict(isa, compile_kernels(isa, tmp_path / "kernels.o", tmp_path / "mutant.cpp"))
