@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyredund import _core
-from pyredund._checks import check_int
+from pyredund._checks import check_choice, check_int
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +76,11 @@ class Engine:
             n_threads = check_int("n_threads", n_threads, at_least=1)
         if not isinstance(progress, bool) and not callable(progress):
             raise TypeError(f"progress must be True, False or a callable (done, total), got {type(progress).__name__}")
+        isa = os.environ.get("PYREDUND_ISA") or "auto"
+        check_choice("PYREDUND_ISA", isa, ["auto", *_core.isas()])
         return cls(
             n_threads=min(n_threads or available_threads(), 1024),
-            isa=os.environ.get("PYREDUND_ISA", "auto"),
+            isa=isa,
             progress=progress,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,16 +19,11 @@ from numpy.typing import NDArray
 @contextmanager
 def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write into that takes its name only when the block ends without an exception."""
-    import tempfile  # not at the top: it takes a tenth of the package's import time
-
-    target = Path(path)
-    descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    target = Path(os.path.realpath(path))  # a link keeps pointing to what is written
+    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident():x}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(beside, "xb") as file:
             yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(beside, 0o666 & ~umask)  # mkstemp leaves the file to its owner alone
         os.replace(beside, target)
     except BaseException:
         with suppress(OSError):
@@ -38,7 +34,7 @@ def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
 def save_arrays(path: str | PathLike[str], kind: str, arrays: Mapping[str, Any]) -> None:
     """Write arrays to an .npz file that says what it holds."""
     with written_whole(path) as file:
-        np.savez(file, kind=np.array(f"pyredund.{kind}"), allow_pickle=False, **arrays)
+        np.savez(file, kind=np.array(f"pyredund.{kind}"), **arrays)
 
 
 def load_arrays(path: str | PathLike[str], kind: str, names: list[str]) -> dict[str, NDArray[Any]]:

@@ -27,7 +27,8 @@ class RowSource:
             part = _torch_to_numpy(part)
         kind, size = part.dtype.kind, part.dtype.itemsize
         as_float32 = (kind == "f" and size <= 4) or (kind in "iub" and size <= 2) or part.dtype.name == "bfloat16"
-        return cast("RowBlock", np.ascontiguousarray(part, dtype=np.float32 if as_float32 else np.float64))
+        with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinite, and is refused as such
+            return cast("RowBlock", np.ascontiguousarray(part, dtype=np.float32 if as_float32 else np.float64))
 
 
 def row_source(name: str, embeddings: object) -> RowSource:
@@ -58,10 +59,8 @@ def _is_torch(array: object) -> bool:
 def _torch_to_numpy(tensor: Any) -> NDArray[Any]:
     torch = sys.modules["torch"]
     tensor = tensor.detach().cpu()
-    if tensor.is_complex():
-        raise TypeError(f"embeddings must be real, got complex numbers ({tensor.dtype})")
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()  # NumPy has no bfloat16; float32 holds every one of its values
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64):
+        tensor = tensor.float()  # NumPy has no bfloat16 and no float8; float32 holds every one of their values
     return cast("NDArray[Any]", tensor.numpy())
 
 
@@ -76,6 +75,8 @@ def _as_array(name: str, embeddings: object) -> Any:
             raise TypeError(f"{name} must be real, got complex numbers ({tensor.dtype})")
         if tensor.layout != sys.modules["torch"].strided:
             raise TypeError(f"{name} must be dense, got a tensor of layout {tensor.layout}")
+        if tensor.device.type == "meta":
+            raise TypeError(f"{name} must hold values, got a tensor on the meta device, which holds none")
         return tensor
     if hasattr(embeddings, "toarray") and hasattr(embeddings, "nnz"):
         raise TypeError(f"{name} must be dense, got the sparse {type(embeddings).__name__}: use its toarray()")
@@ -84,10 +85,13 @@ def _as_array(name: str, embeddings: object) -> Any:
     if hasattr(embeddings, "__array__") or isinstance(embeddings, (list, tuple)):
         try:
             return np.asarray(embeddings)
-        except ValueError as error:
+        except (ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"{name} must be a rectangle of numbers: {error}") from None
     if hasattr(embeddings, "__dlpack__"):
-        return np.from_dlpack(cast("Any", embeddings))
+        try:
+            return np.from_dlpack(cast("Any", embeddings))
+        except (RuntimeError, BufferError) as error:
+            raise TypeError(f"{name} must be readable by NumPy through DLPack: {error}") from None
     raise TypeError(
         f"{name} must be an array of shape (rows, coordinates): NumPy, torch, anything with __array__ or __dlpack__, "
         f"or nested lists; got {type(embeddings).__name__}"

@@ -70,8 +70,13 @@ class NeighborGraph:
             raise ValueError(
                 f"indices must be in [0, {self.n_columns}), got {self.indices.min()} to {self.indices.max()}"
             )
-        if not np.isfinite(self.similarities).all():
-            raise ValueError("similarities must be finite")
+        if n_edges and not (self.similarities.min() >= -1 and self.similarities.max() <= 1):  # nor is NaN
+            raise ValueError("similarities must be in [-1, 1]")
+        rises = self.similarities[1:] > self.similarities[:-1]
+        rises[self.indptr[(self.indptr > 0) & (self.indptr < n_edges)] - 1] = False  # from one row to the next
+        if rises.any():
+            row = int(np.searchsorted(self.indptr, np.flatnonzero(rises)[0], side="right")) - 1
+            raise ValueError(f"similarities must not rise within a row, row {row} does")
 
     def __reduce__(self) -> tuple[type[NeighborGraph], tuple[object, ...]]:
         return NeighborGraph, (self.indptr, self.indices, self.similarities, self.n_rows, self.n_columns)

@@ -125,6 +125,8 @@ def select(
             f"graph must join the {n} rows of embeddings with each other, got {graph.n_rows} rows and "
             f"{graph.n_columns} columns"
         )
+    if graph is not None and (graph.indices == np.repeat(np.arange(n, dtype=np.int32), np.diff(graph.indptr))).any():
+        raise ValueError("graph must not list a row among its own neighbours")
     check_memory(f"selecting from {n} rows with k={k}", graph_bytes(source, k), max_memory)
     rows = unit_rows("embeddings", source, engine)
     if method == "random":

@@ -90,7 +90,7 @@ def _write_csv(file: IO[bytes], selection: Selection) -> None:
         )
         lines = (
             f"{row},{int(kept)},{representative},{similarity}\n"
-            for row, (kept, representative, similarity) in enumerate(columns, start=start)
+            for row, (kept, representative, similarity) in enumerate(columns, start=1)
         )
         file.write("".join(lines).encode())
 

@@ -17,7 +17,8 @@ def grid(n: int, seed: int = 0) -> NDArray[np.float64]:
 
 def half_duplicates(n: int, seed: int = 0) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
-    return smooth(n, seed)[rng.integers(0, max(1, n // 2), size=n)]
+    chosen: NDArray[np.float64] = smooth(n, seed)[rng.integers(0, max(1, n // 2), size=n)]
+    return chosen
 
 
 def clumps(n: int, seed: int = 0) -> NDArray[np.float64]:
@@ -25,7 +26,8 @@ def clumps(n: int, seed: int = 0) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(4, 4))
     rows = centres[rng.integers(0, 4, size=n)]
-    return rows + rng.normal(size=rows.shape) * rng.choice([0.0, 1e-7, 1e-4, 0.3], size=(n, 1))
+    spread: NDArray[np.float64] = rows + rng.normal(size=rows.shape) * rng.choice([0.0, 1e-7, 1e-4, 0.3], size=(n, 1))
+    return spread
 
 
 ALL = {"smooth": smooth, "grid": grid, "half_duplicates": half_duplicates, "clumps": clumps}

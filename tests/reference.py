@@ -1,7 +1,7 @@
 """The definitions of pyredund in slow float64 NumPy, to be checked by eye. Nothing here imports the package.
 
-A similarity is a sum of products of float32 coordinates, exact in float64, in one fixed order: coordinate i goes to lane
-i mod 8, and the eight lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). So it is the same bits on every machine.
+A similarity is a sum of products of float32 coordinates, exact in float64, in one fixed order: coordinate i goes to
+lane i mod 8, and the eight lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). So it is the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def similarity_matrix(x: ArrayLike, y: ArrayLike | None = None) -> NDArray[np.fl
     return scores
 
 
-def knn(
-    scores: NDArray[np.float32], k: int, exclude_self: bool
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def knn(scores: NDArray[np.float32], k: int, exclude_self: bool) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Columns and scores of the k best of each row: score descending, then column ascending."""
     n, m = scores.shape
     order = np.argsort(-scores, axis=1, kind="stable")

@@ -21,7 +21,8 @@ def in_units(scores: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def identical(x: ArrayLike) -> NDArray[np.bool_]:
     rows = unit_rows(x)
-    return (rows[:, None, :] == rows[None, :, :]).all(axis=2)
+    same: NDArray[np.bool_] = (rows[:, None, :] == rows[None, :, :]).all(axis=2)
+    return same
 
 
 @dataclass

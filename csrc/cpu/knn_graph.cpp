@@ -94,7 +94,13 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int
   for_each_tile(
       plan.n_threads, static_cast<std::int64_t>(tiles.size()), watch, [&](std::int64_t t) { return tiles[t]; },
       thread_body);
-  for (std::int64_t row = 0; row < rows.rows; ++row) lists.finish(row);
+  const std::int64_t n_blocks = blocks_of(rows.rows, block);
+  std::atomic<std::int64_t> next{0};
+  run_team(static_cast<int>(std::min<std::int64_t>(n_blocks, plan.n_threads)), [&](int) {
+    for (std::int64_t b = next++; b < n_blocks; b = next++) {
+      for (std::int64_t row = b * block; row < std::min(rows.rows, (b + 1) * block); ++row) lists.finish(row);
+    }
+  });
 }
 
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,

@@ -55,7 +55,7 @@ void NeighborLists::offer(std::int64_t row, std::int32_t id, float score) {
   if (filled < k_) {
     ids_[row * k_ + filled] = id;
     scores_[row * k_ + filled] = score;
-    if (++filled == k_) finish(row);
+    if (++filled == k_) sort(row);
     return;
   }
   if (score < head.worst) return;
@@ -96,7 +96,11 @@ void NeighborLists::raise_bar(std::int64_t row) {
 }
 
 void NeighborLists::finish(std::int64_t row) {
-  if (waiting(row).filled > k_) return merge(row);
+  if (waiting(row).filled > k_) merge(row);
+  if (waiting(row).filled < k_) sort(row);  // a full list is sorted already
+}
+
+void NeighborLists::sort(std::int64_t row) {
   thread_local std::vector<std::uint64_t> pairs;
   const std::int64_t filled = waiting(row).filled;
   pairs.resize(static_cast<std::size_t>(filled));

@@ -26,7 +26,7 @@ class NeighborLists {
   // the last merge, less the margin; -infinity before there are k. It only rises.
   float bar(std::int64_t row) const { return bars_[row].load(std::memory_order_relaxed); }
   void offer(std::int64_t row, std::int32_t id, float score);
-  // Merges what waits and sorts the list.
+  // Leaves the row's list complete and sorted.
   void finish(std::int64_t row);
 
  private:
@@ -37,6 +37,7 @@ class NeighborLists {
   };
 
   Waiting& waiting(std::int64_t row) { return reinterpret_cast<Waiting&>(waiting_[row * (spare_ + 1)]); }
+  void sort(std::int64_t row);
   void merge(std::int64_t row);
   void raise_bar(std::int64_t row);
 

@@ -1,0 +1,207 @@
+"""The command `pyredund`: what a shell needs of the library, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import numpy as np
+
+import pyredund
+from pyredund import _embeddings_file, _selection_file
+from pyredund._select import METHODS
+
+INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
+PICTURE = Path("pyredund-demo.png")
+
+
+class _Commands(click.Group):
+    """Commands whose mistakes end in a sentence, not in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted: nothing was written", err=True)
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            raise  # the reader of a pipe has gone: click ends quietly
+        except (ValueError, TypeError, MemoryError, OSError) as error:
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise click.ClickException(f"{where}{what or type(error).__name__}") from error
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str) -> float | int:
+    """A share (0.9, 90%) or a count (5000)."""
+    text = value.strip()
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    number = text.removesuffix("%").rstrip()
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", number):
+        raise click.BadParameter(f"{value!r} is neither a share such as 0.9 or 90% nor a count such as 5000")
+    # Decimal, so that 12.3% is the same number as 0.123.
+    return float(Decimal(number) / 100 if text.endswith("%") else Decimal(number))
+
+
+def _input(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    """A file with a known ending."""
+    return _check_ending(path, _embeddings_file.ENDINGS)
+
+
+def _output(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """A file with a known ending that can be written when the time comes; None for standard output."""
+    if path is None or str(path) == "-":
+        return None
+    return _check_folder(_check_ending(path, _selection_file.ENDINGS))
+
+
+def _picture(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    return None if path is None else _check_folder(_check_ending(path, (PICTURE.suffix,)))
+
+
+def _check_ending(path: Path, known: tuple[str, ...]) -> Path:
+    if path.suffix.lower() not in known:
+        listed = " or ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
+        raise click.BadParameter(f"{path} must end in {listed}")
+    return path
+
+
+def _check_folder(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"{path} cannot be written: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise click.BadParameter(f"{path} cannot be written: the folder {path.parent} is read-only")
+    return path
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(pyredund.__version__, prog_name="pyredund")
+def main() -> None:
+    """Find what is redundant in a data set, and keep the rest."""
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=_input)
+@click.option(
+    "--keep",
+    metavar="SHARE|COUNT",
+    default="0.9",
+    callback=_keep,
+    show_default=True,
+    help="A share (0.9, 90%) or a count (5000).",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=_output,
+    metavar="FILE",
+    help="Where the result goes, in the form that the ending asks for: .txt and .npy (kept row numbers), .csv (each "
+    "row with its representative), .json (all). Without it, or with -, row numbers go to standard output.",
+)
+@click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True, help="How to choose.")
+@click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
+@click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
+@click.option("--threads", type=int, help="Worker threads. Default: all that this process may use.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --method random.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary for machines; without -o the whole result.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary on standard error.")
+def select(
+    file: Path,
+    keep: float | int,
+    output: Path | None,
+    method: str,
+    k: int | None,
+    array: str | None,
+    threads: int | None,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Choose which rows of FILE to keep.
+
+    FILE holds one embedding per row: .npy, .npz, or .csv with numbers only (a header line is allowed). Rows count
+    from 0. Nothing in FILE is changed.
+    """
+    if output and output.exists() and output.samefile(file):
+        raise click.BadParameter(f"{output} is the input file", param_hint="--output")
+    started = time.perf_counter()
+    selection = pyredund.select(
+        _embeddings_file.read_embeddings(file, array),
+        keep,
+        method=method,
+        k=k,
+        n_threads=threads,
+        seed=seed,
+        progress=sys.stderr.isatty() and not quiet,
+    )
+    parameters = {"file": str(file), "keep": keep, "method": method, "k": selection.k, "seed": seed}
+    summary = {"pyredund": pyredund.__version__, **_selection_file.summarize(selection, parameters)}
+    if output is not None:
+        _selection_file.write_selection(output, selection, summary)
+    elif as_json:
+        summary = _selection_file.document(selection, summary)
+    else:
+        click.echo(_selection_file.kept_lines(selection), nl=False)
+    seconds = time.perf_counter() - started
+    if as_json:
+        extra = {"output": str(output) if output else None, "seconds": round(seconds, 3)}
+        click.echo(json.dumps(summary | extra))
+    if not quiet:
+        click.echo(_in_words(selection, output, seconds), err=True)
+
+
+def _in_words(selection: pyredund.Selection, output: Path | None, seconds: float) -> str:
+    n, n_kept, n_removed = len(selection.mask), len(selection.indices), len(selection.removed)
+    lines = [f"Kept {n_kept:,} of {n:,} rows ({n_kept / n:.1%}) and removed {n_removed:,}, in {seconds:.2f} s."]
+    if n_removed:
+        similarities = selection.similarities[selection.removed]
+        mean, lowest = similarities.mean(dtype=np.float64), similarities.min()
+        lines.append(f"Similarity of removed rows to their representatives: mean {mean:.4f}, lowest {lowest:.4f}.")
+    if output is not None:
+        lines.append(f"Written to {output}")
+    return "\n".join(lines)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
+def info(as_json: bool) -> None:
+    """Show versions, instruction sets, threads and CUDA."""
+    config = pyredund.show_config() | {"python": platform.python_version(), "numpy": np.__version__}
+    if as_json:
+        click.echo(json.dumps(config))
+        return
+    others = [isa for isa in pyredund._core.isas() if isa != config["isa"]]
+    available = f" (also available: {', '.join(others)})" if others else ""
+    click.echo(f"pyredund         {config['version']}")
+    click.echo(f"Instruction set  {config['isa']}{available}")
+    click.echo(f"Threads          {config['n_threads']}")
+    click.echo(f"CUDA             {'yes' if config['cuda'] else 'no'}")
+    click.echo(f"Python           {config['python']}")
+    click.echo(f"NumPy            {config['numpy']}")
+
+
+@main.command()
+@click.option(
+    "--figure",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_picture,
+    metavar="FILE",
+    help=f"Where the picture goes (.png). Default: {PICTURE} in the current folder.",
+)
+@click.option("--no-figure", is_flag=True, help="Draw no picture.")
+def demo(figure: Path | None, no_figure: bool) -> None:
+    """Remove a tenth of 1,797 handwritten digits, and show what went and why."""
+    if figure is not None and no_figure:
+        raise click.UsageError("--figure and --no-figure exclude each other")
+    from pyredund.demo import demo as run
+
+    click.echo(run(None if no_figure else figure or PICTURE))
