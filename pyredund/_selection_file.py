@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyredund import Selection
 
 ENDINGS = (".txt", ".npy", ".csv", ".json")
+LINES_AT_ONCE = 1 << 16
 
 
 def write_selection(path: Path, selection: Selection, summary: Mapping[str, Any]) -> None:
@@ -79,9 +80,8 @@ def document(selection: Selection, summary: Mapping[str, Any]) -> dict[str, Any]
 
 def _write_csv(file: IO[bytes], selection: Selection) -> None:
     file.write(b"row,kept,representative,similarity\n")
-    block = 1 << 16
-    for start in range(0, len(selection.mask), block):
-        part = slice(start, start + block)
+    for start in range(0, len(selection.mask), LINES_AT_ONCE):
+        part = slice(start, start + LINES_AT_ONCE)
         columns = zip(
             selection.mask[part].tolist(),
             selection.representatives[part].tolist(),
@@ -90,7 +90,7 @@ def _write_csv(file: IO[bytes], selection: Selection) -> None:
         )
         lines = (
             f"{row},{int(kept)},{representative},{similarity}\n"
-            for row, (kept, representative, similarity) in enumerate(columns, start=1)
+            for row, (kept, representative, similarity) in enumerate(columns, start=start)
         )
         file.write("".join(lines).encode())
 

@@ -78,7 +78,10 @@ def test_options_reach_the_library(file: Path, embeddings: NDArray[np.float32]) 
 # Output
 
 
-def test_every_output_holds_the_selection(tmp_path: Path, file: Path, embeddings: NDArray[np.float32]) -> None:
+def test_every_output_holds_the_selection(
+    tmp_path: Path, file: Path, embeddings: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyredund._selection_file.LINES_AT_ONCE", 7)
     expected = pyredund.select(embeddings, 0.8)
     for ending in ("txt", "npy", "csv", "json"):
         result = succeed("select", file, "--keep", "0.8", "-o", tmp_path / f"kept.{ending}")

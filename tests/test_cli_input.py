@@ -115,6 +115,9 @@ def write_bad_file(path: Path, kind: str) -> None:
         np.save(path, trap)
     elif kind == "objects":
         np.savez(path, e=trap)
+    elif kind == "disguised":
+        with path.open("wb") as file:
+            (np.savez if path.suffix == ".npy" else np.save)(file, numbers)
     else:
         with path.open("wb") as file:
             (np.save if path.suffix == ".npy" else np.savez)(file, numbers)
@@ -122,7 +125,7 @@ def write_bad_file(path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
-@pytest.mark.parametrize("kind", ["empty", "garbage", "pickle", "objects", "truncated"])
+@pytest.mark.parametrize("kind", ["empty", "garbage", "pickle", "objects", "disguised", "truncated"])
 def test_bad_arrays_are_refused_and_never_unpickled(tmp_path: Path, ending: str, kind: str) -> None:
     path = tmp_path / f"bad{ending}"
     write_bad_file(path, kind)
