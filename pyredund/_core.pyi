@@ -37,9 +37,12 @@ def expand_identical_rows(
 def similarities(
     rows: NDArray[np.float32], others: NDArray[np.float32], out: NDArray[np.float32], isa: str
 ) -> None: ...
+def scans_bytes(isa: str) -> bool: ...
 def knn_graph(
     rows: NDArray[np.float32],
     dim: int,
+    sketch: tuple[object, ...] | None,
+    floors: NDArray[np.float32] | None,
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
     n_threads: int,
@@ -51,6 +54,7 @@ def knn_query(
     queries: NDArray[np.float32],
     reference: NDArray[np.float32],
     dim: int,
+    excluded: NDArray[np.int32] | None,
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
     n_threads: int,

@@ -55,12 +55,15 @@ class Engine:
         Rows and columns of a tile; 0 chooses from the sizes.
     progress : bool or callable
         True shows a progress bar on standard error; a callable receives (done, total) now and then.
+    sketch_from : int
+        Rows from which on a sketch is considered; 0 makes one always, whatever the model of its cost says.
     """
 
     n_threads: int = 1
     isa: str = "auto"
     block: int = 0
     progress: bool | Progress = False
+    sketch_from: int = 4096
 
     @classmethod
     def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False) -> Engine:

@@ -11,6 +11,7 @@ from pyredund._engine import Engine, Progress
 from pyredund._inputs import RowSource, row_source
 from pyredund._memory import check_memory
 from pyredund._neighbor_graph import NeighborGraph, regular_graph
+from pyredund._sketch import sketch_of
 from pyredund._unit_rows import UnitRows, padded, unit_rows
 
 DEFAULT_K = 32
@@ -132,11 +133,40 @@ def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     """The k nearest other distinct rows of every distinct row."""
     indices = np.empty((rows.n_distinct, k), dtype=np.int32)
     similarities = np.empty((rows.n_distinct, k), dtype=np.float32)
+    sketch = sketch_of(rows, k, engine)
+    floors = guessed_floors(rows, k, engine)
     with engine.reporting("neighbours") as report:
         _core.knn_graph(
-            rows.matrix, rows.dim, indices, similarities, engine.n_threads, engine.isa, engine.block, report
+            rows.matrix,
+            rows.dim,
+            sketch,
+            floors,
+            indices,
+            similarities,
+            engine.n_threads,
+            engine.isa,
+            engine.block,
+            report,
         )
     return regular_graph(indices, similarities, rows.n_distinct)
+
+
+def guessed_floors(rows: UnitRows, k: int, engine: Engine) -> NDArray[np.float32] | None:
+    """A guess, a little below, of each row's similarity to its k-th nearest row, from a sample of the rows.
+
+    The r-th nearest row of a sample of m rows is about the (r n / m)-th nearest of all. With such a floor, a list need
+    not be filled with whatever comes first. Where the guess is too high, which r makes rare, the row is searched again.
+    """
+    n = rows.n_distinct
+    m = max(1024 if engine.sketch_from else 8, n // 32)
+    if n < max(2 * m, engine.sketch_from) or k * m > 4 * n:
+        return None
+    expected = k * m / n  # of the k nearest rows in the sample
+    r = round(expected + 3.0 * expected**0.5 + 1)
+    sample = np.sort(np.random.default_rng(3).choice(n, m, replace=False)).astype(np.int32)
+    place = np.full(n, -1, dtype=np.int32)
+    place[sample] = np.arange(m, dtype=np.int32)
+    return np.ascontiguousarray(query(rows.matrix, rows.matrix[sample], rows.dim, r, engine.quiet(), place)[1][:, -1])
 
 
 def search_reference(rows: UnitRows, reference: UnitRows, k: int, engine: Engine) -> NeighborGraph:
@@ -149,14 +179,22 @@ def search_reference(rows: UnitRows, reference: UnitRows, k: int, engine: Engine
 
 
 def query(
-    queries: NDArray[np.float32], reference: NDArray[np.float32], dim: int, k: int, engine: Engine
+    queries: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    dim: int,
+    k: int,
+    engine: Engine,
+    excluded: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Indices and similarities, both of shape (n, k), of the k rows of `reference` nearest to each query."""
+    """Indices and similarities, both of shape (n, k), of the k rows of `reference` nearest to each query.
+
+    Query i leaves out row ``excluded[i]`` of `reference`; -1 leaves out none.
+    """
     indices = np.empty((len(queries), k), dtype=np.int32)
     similarities = np.empty((len(queries), k), dtype=np.float32)
     with engine.reporting("neighbours") as report:
         _core.knn_query(
-            queries, reference, dim, indices, similarities, engine.n_threads, engine.isa, engine.block, report
+            queries, reference, dim, excluded, indices, similarities, engine.n_threads, engine.isa, engine.block, report
         )
     return indices, similarities
 

@@ -79,29 +79,34 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
   const MatrixView picks{pick_data.data(), n_columns, rows.dim, rows.stride};
 
   std::vector<Closest> closest(static_cast<std::size_t>(rows.rows));
+  std::vector<std::atomic<float>> bars(closest.size());
+  for (std::atomic<float>& bar : bars) bar.store(-std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
   const std::int64_t block = plan.block > 0 ? plan.block : 192;
   const std::int64_t n_tiles = (rows.rows + block - 1) / block;
   std::atomic<std::int64_t> next{0};
   watch.total += n_tiles;
   const double margin = scan_margin(rows.dim);
   run_team(static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, plan.n_threads)), [&](int) {
-    TileScan scan(*plan.kernels, sorted_rows, picks);
-    const auto row_bar = [&](std::int64_t r) { return static_cast<float>(closest[r].similarity() - 2 * margin); };
-    const auto column_bar = [](std::int64_t) { return std::numeric_limits<float>::infinity(); };
+    TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(sorted_rows), scan_rows(picks), rows.dim);
     const auto resolve = [&](Survivor* survivors, std::int64_t count) {
       std::sort(survivors, survivors + count, [](const Survivor& a, const Survivor& b) {
         return a.row != b.row ? a.row < b.row : a.column < b.column;
       });
       for (std::int64_t s = 0; s < count; ++s) {
         const Survivor& pair = survivors[s];
-        if (pair.column >= until[by_until[pair.row]] || pair.approximate < row_bar(pair.row)) continue;
+        if (pair.column >= until[by_until[pair.row]] ||
+            pair.approximate < bars[pair.row].load(std::memory_order_relaxed)) {
+          continue;
+        }
         const float exact = similarity(*plan.kernels, sorted_rows.row(pair.row), picks.row(pair.column), rows.stride);
         closest[pair.row].offer(order, pair.column, exact);
+        const auto bar = static_cast<float>(closest[pair.row].similarity() - 2 * margin);
+        bars[pair.row].store(bar, std::memory_order_relaxed);
       }
     };
     for (std::int64_t t = next++; t < n_tiles; t = next++) {
       const std::int64_t end = std::min(rows.rows, (t + 1) * block);
-      scan.scan({t * block, end, 0, until[by_until[end - 1]], false}, row_bar, column_bar, resolve, watch);
+      scan.scan({t * block, end, 0, until[by_until[end - 1]], false}, bars.data(), nullptr, resolve, watch);
       for (std::int64_t r = t * block; r < end; ++r) {
         for (const Change& listed : listed_picks(graph, place_of, by_until[r])) {
           closest[r].offer(order, listed.place, listed.similarity);

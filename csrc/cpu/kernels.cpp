@@ -59,9 +59,10 @@ inline bool any(Mask mask) {
 #endif
 }
 
-void pack_panel(const float* rows, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, float* panel) {
+void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
+  float* panel = static_cast<float*>(packed);
   for (std::int64_t column = 0; column < n_columns; ++column) {
-    const float* row = rows + column * stride;
+    const float* row = reinterpret_cast<const float*>(static_cast<const char*>(columns) + column * stride);
     for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = row[i];
   }
   for (std::int64_t column = n_columns; column < kPanel; ++column) {
@@ -88,25 +89,49 @@ __attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std:
   return next;
 }
 
-std::int64_t scan_panel(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
-  Survivor* const end = scan.survivors + scan.capacity - kStrip * kPanel;
-  Survivor* next = scan.survivors + *n_survivors;
+// Whether any score reaches the smaller of its bars; if so its survivors are appended. Written for scores in registers.
+inline Survivor* test_strip(const PanelScan& scan, std::int64_t first, const float* row_bar,
+                            const Vector (&score)[kStrip][kVectors], Survivor* next) {
   const Vector column_bar0 = load(scan.column_bars);
   const Vector column_bar1 = load(scan.column_bars + kLanes);
+  Mask survives = {};
+#pragma GCC unroll 14
+  for (int r = 0; r < kStrip; ++r) {
+    const Vector bar = broadcast(row_bar[r]);
+    survives |= score[r][0] >= smaller(bar, column_bar0);
+    survives |= score[r][1] >= smaller(bar, column_bar1);
+  }
+  if (!any(survives)) return next;
+  Vector stored[kStrip][kVectors];  // only here do scores leave the registers
+#pragma GCC unroll 14
+  for (int r = 0; r < kStrip; ++r) {
+    stored[r][0] = score[r][0];
+    stored[r][1] = score[r][1];
+  }
+  return append_survivors(scan, first, stored, next);
+}
 
+// Beyond the last row a strip takes that row again, which append_survivors leaves out.
+inline std::int64_t row_of_strip(const PanelScan& scan, std::int64_t row) {
+  return row < scan.n_rows ? row : scan.n_rows - 1;
+}
+
+std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
+  Survivor* const end = scan.survivors + scan.capacity - kStrip * kPanel;
+  Survivor* next = scan.survivors + *n_survivors;
   std::int64_t first = first_row;
   for (; first < scan.n_rows && next <= end; first += kStrip) {
-    const float* row[kStrip];  // beyond the last row: that row again, left out below
+    const float* row[kStrip];
     float row_bar[kStrip];
     for (int r = 0; r < kStrip; ++r) {
-      const std::int64_t at = first + r < scan.n_rows ? first + r : scan.n_rows - 1;
-      row[r] = scan.rows + at * scan.stride;
+      const std::int64_t at = row_of_strip(scan, first + r);
+      row[r] = reinterpret_cast<const float*>(static_cast<const char*>(scan.rows) + at * scan.stride);
       row_bar[r] = scan.row_bars[at];
     }
     Vector score[kStrip][kVectors];
 #pragma GCC unroll 14
     for (int r = 0; r < kStrip; ++r) score[r][0] = score[r][1] = Vector{};
-    const float* panel = scan.panel;
+    const float* panel = static_cast<const float*>(scan.panel);
     for (std::int64_t i = 0; i < scan.dim; ++i, panel += kPanel) {
       const Vector column0 = load(panel);
       const Vector column1 = load(panel + kLanes);
@@ -117,24 +142,125 @@ std::int64_t scan_panel(const PanelScan& scan, std::int64_t first_row, std::int6
         score[r][1] += coordinate * column1;
       }
     }
-    Mask survives = {};
-#pragma GCC unroll 14
-    for (int r = 0; r < kStrip; ++r) {
-      const Vector bar = broadcast(row_bar[r]);
-      survives |= score[r][0] >= smaller(bar, column_bar0);
-      survives |= score[r][1] >= smaller(bar, column_bar1);
-    }
-    if (!any(survives)) continue;
-    Vector stored[kStrip][kVectors];  // only here do scores leave the registers
-#pragma GCC unroll 14
-    for (int r = 0; r < kStrip; ++r) {
-      stored[r][0] = score[r][0];
-      stored[r][1] = score[r][1];
-    }
-    next = append_survivors(scan, first, stored, next);
+    next = test_strip(scan, first, row_bar, score, next);
   }
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;
+}
+
+#if defined(__AVX512F__)
+typedef __m512i Bytes;
+inline Bytes load_bytes(const void* from) { return _mm512_loadu_si512(from); }
+inline Bytes broadcast_four(const std::uint8_t* from) {
+  int four;
+  __builtin_memcpy(&four, from, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi16(sums, _mm512_maddubs_epi16(a, b)); }
+inline Vector total(Bytes sums) {
+  return __builtin_convertvector((Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)), Vector);
+}
+#elif defined(__AVX2__)
+typedef __m256i Bytes;
+inline Bytes load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+inline Bytes broadcast_four(const std::uint8_t* from) {
+  int four;
+  __builtin_memcpy(&four, from, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi16(sums, _mm256_maddubs_epi16(a, b)); }
+inline Vector total(Bytes sums) {
+  return __builtin_convertvector((Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)), Vector);
+}
+#endif
+
+#if defined(__AVX2__)
+// Four coordinates of each column lie together: panel[(coordinate / 4 * kPanel + column) * 4 + coordinate % 4]. Behind
+// them lies what the sums start from: rows are stored plus 128, and 128 times the column's sum is taken off beforehand,
+// in 16-bit integers that may wrap on the way but not in the end.
+void pack_bytes(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
+  std::int8_t* panel = static_cast<std::int8_t*>(packed);
+  __builtin_memset(panel, 0, static_cast<std::size_t>(dim * kPanel));
+  std::int16_t start[2 * kPanel] = {};
+  for (std::int64_t column = 0; column < n_columns; ++column) {
+    const std::int8_t* from = static_cast<const std::int8_t*>(columns) + column * stride;
+    int even = 0, odd = 0;  // sums of the first and of the second pair of every four coordinates
+    for (std::int64_t i = 0; i < dim; i += 4) {
+      __builtin_memcpy(panel + (i / 4 * kPanel + column) * 4, from + i, 4);
+      even += from[i] + from[i + 1];
+      odd += from[i + 2] + from[i + 3];
+    }
+    start[2 * column] = static_cast<std::int16_t>(-128 * even);
+    start[2 * column + 1] = static_cast<std::int16_t>(-128 * odd);
+  }
+  __builtin_memcpy(panel + dim * kPanel, start, sizeof start);
+}
+
+std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
+  Survivor* const end = scan.survivors + scan.capacity - kStrip * kPanel;
+  Survivor* next = scan.survivors + *n_survivors;
+  const std::int8_t* const behind = static_cast<const std::int8_t*>(scan.panel) + scan.dim * kPanel;
+  const Bytes start0 = load_bytes(behind);
+  const Bytes start1 = load_bytes(behind + kLanes * 4);
+  std::int64_t first = first_row;
+  for (; first < scan.n_rows && next <= end; first += kStrip) {
+    const std::uint8_t* row[kStrip];
+    float row_bar[kStrip];
+    for (int r = 0; r < kStrip; ++r) {
+      const std::int64_t at = row_of_strip(scan, first + r);
+      row[r] = static_cast<const std::uint8_t*>(scan.rows) + at * scan.stride;
+      row_bar[r] = scan.row_bars[at];
+    }
+    Bytes sums[kStrip][kVectors];
+#pragma GCC unroll 14
+    for (int r = 0; r < kStrip; ++r) {
+      sums[r][0] = start0;
+      sums[r][1] = start1;
+    }
+    const std::int8_t* panel = static_cast<const std::int8_t*>(scan.panel);
+    for (std::int64_t i = 0; i < scan.dim; i += 4, panel += 4 * kPanel) {
+      const Bytes column0 = load_bytes(panel);
+      const Bytes column1 = load_bytes(panel + 4 * kLanes);
+#pragma GCC unroll 14
+      for (int r = 0; r < kStrip; ++r) {
+        const Bytes four = broadcast_four(row[r] + i);
+        sums[r][0] = add_products(sums[r][0], four, column0);
+        sums[r][1] = add_products(sums[r][1], four, column1);
+      }
+    }
+    Vector score[kStrip][kVectors];
+#pragma GCC unroll 14
+    for (int r = 0; r < kStrip; ++r) {
+      score[r][0] = total(sums[r][0]);
+      score[r][1] = total(sums[r][1]);
+    }
+    next = test_strip(scan, first, row_bar, score, next);
+  }
+  *n_survivors = next - scan.survivors;
+  return (first < scan.n_rows ? first : scan.n_rows) - first_row;
+}
+
+constexpr Scanner kBytes = {pack_bytes, scan_bytes};
+#else
+constexpr Scanner kBytes = {nullptr, nullptr};
+#endif
+
+typedef float Eight __attribute__((vector_size(32)));
+typedef float UnalignedEight __attribute__((vector_size(32), aligned(4)));
+inline Eight eight(const float* from) { return *reinterpret_cast<const UnalignedEight*>(from); }
+
+float approximate(const float* x, const float* y, std::int64_t stride) {
+  Eight sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};  // four chains, so that additions need not wait for each other
+  std::int64_t i = 0;
+  for (; i + 32 <= stride; i += 32) {
+    sum0 += eight(x + i) * eight(y + i);
+    sum1 += eight(x + i + 8) * eight(y + i + 8);
+    sum2 += eight(x + i + 16) * eight(y + i + 16);
+    sum3 += eight(x + i + 24) * eight(y + i + 24);
+  }
+  for (; i < stride; i += 8) sum0 += eight(x + i) * eight(y + i);
+  const Eight sum = (sum0 + sum1) + (sum2 + sum3);
+  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
 typedef double Doubles __attribute__((vector_size(32)));
@@ -166,7 +292,7 @@ double score(const float* x, const float* y, std::int64_t stride) {
 #define PYREDUND_NAME(isa) PYREDUND_NAME_OF(isa)
 
 extern const Kernels PYREDUND_TABLE(PYREDUND_ISA) = {
-    PYREDUND_NAME(PYREDUND_ISA), kPanel, kStrip, pack_panel, scan_panel, score,
+    PYREDUND_NAME(PYREDUND_ISA), kPanel, kStrip, {pack_floats, scan_floats}, kBytes, approximate, score,
 };
 
 }  // namespace pyredund::cpu

@@ -1,7 +1,6 @@
 #include "cpu/knn_graph.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <mutex>
 #include <vector>
 
@@ -11,8 +10,6 @@
 
 namespace pyredund::cpu {
 namespace {
-
-constexpr float kNever = std::numeric_limits<float>::infinity();
 
 // A tile's rows should stay in the second-level cache while panels of columns pass by, and there should be
 // several tiles for every thread.
@@ -55,40 +52,77 @@ void for_each_tile(int n_threads, std::int64_t n_tiles, Watch& watch, const Tile
   });
 }
 
+// The lists of a few rows, from scratch.
+void search_again(const SearchPlan& plan, MatrixView rows, const std::vector<std::int32_t>& which, std::int64_t k,
+                  std::int32_t* ids, float* similarities, Watch& watch) {
+  std::vector<float> queries;
+  for (const std::int32_t row : which) queries.insert(queries.end(), rows.row(row), rows.row(row) + rows.stride);
+  const auto count = static_cast<std::int64_t>(which.size());
+  std::vector<std::int32_t> found_ids(static_cast<std::size_t>(count * k));
+  std::vector<float> found(found_ids.size());
+  const MatrixView view{queries.data(), count, rows.dim, rows.stride};
+  knn_query(plan, view, rows, k, found_ids.data(), found.data(), watch, which.data());
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::copy_n(found_ids.begin() + i * k, k, ids + which[i] * k);
+    std::copy_n(found.begin() + i * k, k, similarities + which[i] * k);
+  }
+}
+
 }  // namespace
 
-void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int32_t* ids, float* similarities,
-               Watch& watch) {
+void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, const float* floors, std::int64_t k,
+               std::int32_t* ids, float* similarities, Watch& watch) {
   if (rows.rows == 0 || k == 0) return;
-  const std::int64_t block = block_size(plan, rows.rows, rows.stride);
+  const Kernels& kernels = *plan.kernels;
+  const bool coarse = sketch.dim > 0 && kernels.bytes.scan_panel != nullptr;
+  const bool bounded = coarse && sketch.bounds.data != nullptr;
+  const std::int64_t row_floats = coarse ? sketch.dim / static_cast<std::int64_t>(sizeof(float)) : rows.stride;
+  const std::int64_t block = block_size(plan, rows.rows, row_floats);
   const std::vector<Tile> tiles = triangle_tiles(rows.rows, block);
-  NeighborLists lists(rows.rows, k, scan_margin(rows.dim), ids, similarities);
+  const double margin = scan_margin(rows.stride) + (coarse ? sketch.slack : 0.0);
+  NeighborLists::ScanBar byte_bar;
+  if (coarse) byte_bar = [&](float bar, std::int64_t row) { return sketch.bar(bar, row); };
+  NeighborLists lists(rows.rows, k, margin, ids, similarities, floors, byte_bar);
   std::vector<std::mutex> locks(static_cast<std::size_t>(blocks_of(rows.rows, block)));
   watch.total += static_cast<std::int64_t>(tiles.size());
 
-  const TileScan::Bar bar = [&](std::int64_t row) { return lists.bar(row); };
+  // Whether the pair cannot enter either list, by an upper bound of its similarity.
+  const auto is_out = [&](const Survivor& pair, float bound) {
+    return bound < lists.bar(pair.row) && bound < lists.bar(pair.column);
+  };
+  const auto new_scan = [&] {
+    if (!coarse) return TileScan(kernels, kernels.floats, scan_rows(rows), scan_rows(rows), rows.dim);
+    const ScanRows byte_rows{sketch.rows, sketch.dim}, byte_columns{sketch.columns, sketch.dim};
+    return TileScan(kernels, kernels.bytes, byte_rows, byte_columns, sketch.dim);
+  };
   const auto thread_body = [&](const auto& each) {
-    TileScan scan(*plan.kernels, rows, rows);
+    TileScan scan = new_scan();
     each([&](const Tile& tile) {
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {
         std::int64_t kept = 0;
         for (std::int64_t s = 0; s < count; ++s) {
           const Survivor& pair = survivors[s];
-          if (pair.approximate < lists.bar(pair.row) && pair.approximate < lists.bar(pair.column))
-            continue;  // raised since
-          const float exact = similarity(*plan.kernels, rows.row(pair.row), rows.row(pair.column), rows.stride);
-          survivors[kept++] = {pair.row, pair.column, exact};
+          if (bounded) {
+            const MatrixView& z = sketch.bounds;
+            if (is_out(pair, kernels.approximate(z.row(pair.row), z.row(pair.column), z.stride))) continue;
+          }
+          const float* x = rows.row(pair.row);
+          const float* y = rows.row(pair.column);
+          if (is_out(pair, coarse ? kernels.approximate(x, y, rows.stride) : pair.approximate)) continue;
+          survivors[kept++] = {pair.row, pair.column, similarity(kernels, x, y, rows.stride)};
         }
         {
           const std::lock_guard<std::mutex> lock(locks[tile.row_begin / block]);
-          for (std::int64_t s = 0; s < kept; ++s)
+          for (std::int64_t s = 0; s < kept; ++s) {
             lists.offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
+          }
         }
         const std::lock_guard<std::mutex> lock(locks[tile.column_begin / block]);
-        for (std::int64_t s = 0; s < kept; ++s)
+        for (std::int64_t s = 0; s < kept; ++s) {
           lists.offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
+        }
       };
-      scan.scan(tile, bar, bar, resolve, watch);
+      scan.scan(tile, lists.scan_bars(), lists.scan_bars(), resolve, watch);
     });
   };
   for_each_tile(
@@ -101,6 +135,12 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int
       for (std::int64_t row = b * block; row < std::min(rows.rows, (b + 1) * block); ++row) lists.finish(row);
     }
   });
+  if (floors == nullptr) return;
+  std::vector<std::int32_t> short_rows;
+  for (std::int64_t row = 0; row < rows.rows; ++row) {
+    if (!lists.is_complete(row)) short_rows.push_back(static_cast<std::int32_t>(row));
+  }
+  search_again(plan, rows, short_rows, k, ids, similarities, watch);
 }
 
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
@@ -111,10 +151,8 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
   NeighborLists lists(queries.rows, k, scan_margin(queries.dim), ids, similarities);
   watch.total += n_tiles;
 
-  const TileScan::Bar row_bar = [&](std::int64_t row) { return lists.bar(row); };
-  const TileScan::Bar column_bar = [](std::int64_t) { return kNever; };
   const auto thread_body = [&](const auto& each) {
-    TileScan scan(*plan.kernels, queries, reference);
+    TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(queries), scan_rows(reference), queries.dim);
     each([&](const Tile& tile) {
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {
         for (std::int64_t s = 0; s < count; ++s) {
@@ -126,7 +164,7 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
           lists.offer(pair.row, pair.column, exact);  // no other thread has these rows
         }
       };
-      scan.scan(tile, row_bar, column_bar, resolve, watch);
+      scan.scan(tile, lists.scan_bars(), nullptr, resolve, watch);
       for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) lists.finish(row);
     });
   };

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cpu/kernels.hpp"
+#include "cpu/sketch.hpp"
 #include "matrix_view.hpp"
 #include "watch.hpp"
 
@@ -15,11 +16,12 @@ struct SearchPlan {
   std::int64_t block;  // rows and columns of a tile; 0: chosen from the sizes
 };
 
-// The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending,
-// then id ascending. Rows are unit rows, no two of them identical; k < rows. Each pair of rows is scored
-// once.
-void knn_graph(const SearchPlan& plan, MatrixView rows, std::int64_t k, std::int32_t* ids, float* similarities,
-               Watch& watch);
+// The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending, then id
+// ascending. Rows are unit rows, no two of them identical; k < rows. Each pair of rows is scored once at most: a sketch
+// of the rows rules most pairs out where the instruction set scans bytes. `floors`, where given, are guesses that lie a
+// little below each row's k-th best similarity; rows whose guess was too high are searched again.
+void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, const float* floors, std::int64_t k,
+               std::int32_t* ids, float* similarities, Watch& watch);
 
 // The k nearest rows of `reference` for every row of `queries`; k <= reference.rows. Where `excluded` is
 // given, query i leaves out row excluded[i] of `reference` (-1: none).

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <utility>
 
 namespace pyredund::cpu {
 namespace {
@@ -38,15 +39,31 @@ float pair_score(std::uint64_t pair) {
   return score;
 }
 
-NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores)
+NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
+                             const float* floors, ScanBar scan_bar)
     : k_(k),
       spare_(spare_places(rows, k)),
       margin_(margin),
       ids_(ids),
       scores_(scores),
       waiting_(static_cast<std::size_t>(rows * (spare_ + 1)), 0),
-      bars_(new std::atomic<float>[static_cast<std::size_t>(rows)]) {
-  for (std::int64_t row = 0; row < rows; ++row) bars_[row].store(-kInfinity, std::memory_order_relaxed);
+      floors_(floors),
+      scan_bar_(std::move(scan_bar)),
+      bars_(new std::atomic<float>[static_cast<std::size_t>(rows)]),
+      scan_bars_(scan_bar_ ? new std::atomic<float>[static_cast<std::size_t>(rows)] : nullptr) {
+  for (std::int64_t row = 0; row < rows; ++row) set_bar(row, floors_ != nullptr ? floors_[row] : -kInfinity);
+}
+
+void NeighborLists::set_bar(std::int64_t row, float score) {
+  const double bar = static_cast<double>(score) - margin_;
+  const float below = std::nextafter(static_cast<float>(bar), -kInfinity);
+  bars_[row].store(below, std::memory_order_relaxed);
+  if (scan_bars_) scan_bars_[row].store(scan_bar_(below, row), std::memory_order_relaxed);
+}
+
+bool NeighborLists::is_complete(std::int64_t row) const {
+  const auto& head = reinterpret_cast<const Waiting&>(waiting_[row * (spare_ + 1)]);
+  return head.filled >= k_ && (floors_ == nullptr || head.worst >= floors_[row]);
 }
 
 void NeighborLists::offer(std::int64_t row, std::int32_t id, float score) {
@@ -90,9 +107,8 @@ void NeighborLists::merge(std::int64_t row) {
 
 void NeighborLists::raise_bar(std::int64_t row) {
   const float worst = scores_[row * k_ + k_ - 1];
-  const double bar = static_cast<double>(worst) - margin_;
   waiting(row).worst = worst;
-  bars_[row].store(std::nextafter(static_cast<float>(bar), -kInfinity), std::memory_order_relaxed);
+  set_bar(row, floors_ != nullptr ? std::max(worst, floors_[row]) : worst);
 }
 
 void NeighborLists::finish(std::int64_t row) {

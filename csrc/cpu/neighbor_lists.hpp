@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -13,21 +14,30 @@ std::uint64_t pack_pair(std::int32_t id, float score);
 std::int32_t pair_id(std::uint64_t pair);
 float pair_score(std::uint64_t pair);
 
-// The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in
-// the caller's arrays (k ids and k scores a row); further offers wait in a few spare places and are merged
-// when these are full, which costs a fraction of keeping a heap. Not synchronised: whoever offers to a row
-// holds the lock of that row. Bars may be read at any time.
+// The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in the
+// caller's arrays (k ids and k scores a row); further offers wait in a few spare places and are merged when these are
+// full, which costs a fraction of keeping a heap. Not synchronised: whoever offers to a row holds the lock of that row.
+// Bars may be read at any time.
 class NeighborLists {
  public:
-  // `margin`: how far below its similarity an approximate score may lie.
-  NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores);
+  // The bar of the scan that serves a bar of similarities in a row.
+  using ScanBar = std::function<float(float bar, std::int64_t row)>;
 
-  // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of
-  // the last merge, less the margin; -infinity before there are k. It only rises.
+  // `margin`: how far below its similarity an approximate score may lie. `floors`, where given, are the scores below
+  // which a row takes no interest in pairs even while its list is not full. `scan_bar` is the identity by default.
+  NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
+                const float* floors = nullptr, ScanBar scan_bar = nullptr);
+
+  // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of the last
+  // merge, less the margin; the floor or -infinity before there are k. It only rises.
   float bar(std::int64_t row) const { return bars_[row].load(std::memory_order_relaxed); }
+  // The bars as the scan wants them.
+  const std::atomic<float>* scan_bars() const { return scan_bars_ ? scan_bars_.get() : bars_.get(); }
   void offer(std::int64_t row, std::int32_t id, float score);
   // Leaves the row's list complete and sorted.
   void finish(std::int64_t row);
+  // Whether a finished list holds the k best: not if it ran short of pairs above the row's floor.
+  bool is_complete(std::int64_t row) const;
 
  private:
   // A row's pairs that wait lie behind their count, so that most offers touch one or two cache lines.
@@ -37,6 +47,7 @@ class NeighborLists {
   };
 
   Waiting& waiting(std::int64_t row) { return reinterpret_cast<Waiting&>(waiting_[row * (spare_ + 1)]); }
+  void set_bar(std::int64_t row, float score);
   void sort(std::int64_t row);
   void merge(std::int64_t row);
   void raise_bar(std::int64_t row);
@@ -47,7 +58,10 @@ class NeighborLists {
   std::int32_t* ids_;
   float* scores_;
   std::vector<std::uint64_t> waiting_;
+  const float* floors_;
+  ScanBar scan_bar_;
   std::unique_ptr<std::atomic<float>[]> bars_;
+  std::unique_ptr<std::atomic<float>[]> scan_bars_;
 };
 
 }  // namespace pyredund::cpu

@@ -35,24 +35,30 @@ double scan_margin(std::int64_t dim) {
   return 1.01 * (sum_of_roundings / (1.0 - sum_of_roundings) + std::ldexp(1.0, -21));
 }
 
-TileScan::TileScan(const Kernels& kernels, MatrixView rows, MatrixView columns)
+TileScan::TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows, ScanRows columns, std::int64_t dim)
     : kernels_(kernels),
+      scanner_(scanner),
       rows_(rows),
       columns_(columns),
-      panel_(static_cast<std::size_t>(kernels.panel_width * std::max<std::int64_t>(rows.dim, 1))),
+      dim_(dim),
+      panel_(static_cast<std::size_t>(kernels.panel_width * (dim + 1))),  // of floats; bytes take less
       column_bars_(static_cast<std::size_t>(kernels.panel_width)),
       survivors_(static_cast<std::size_t>(kBatch + kernels.panel_width * kernels.strip_height)) {}
 
-void TileScan::scan(const Tile& tile, const Bar& row_bar, const Bar& column_bar, const Resolve& resolve,
-                    const Watch& watch) {
+void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, const Resolve& resolve, const Watch& watch) {
   std::int64_t waiting = 0;
   row_bars_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
   const auto read_row_bars = [&] {
-    for (std::int64_t i = tile.row_begin; i < tile.row_end; ++i) row_bars_[i - tile.row_begin] = row_bar(i);
+    for (std::size_t i = 0; i < row_bars_.size(); ++i) {
+      row_bars_[i] = row_bars[tile.row_begin + static_cast<std::int64_t>(i)].load(std::memory_order_relaxed);
+    }
   };
   const auto read_column_bars = [&](std::int64_t column, std::int64_t n_columns) {
     std::fill(column_bars_.begin(), column_bars_.end(), std::numeric_limits<float>::infinity());
-    for (std::int64_t c = 0; c < n_columns; ++c) column_bars_[c] = column_bar(column + c);
+    if (column_bars == nullptr) return;
+    for (std::int64_t c = 0; c < n_columns; ++c) {
+      column_bars_[c] = column_bars[column + c].load(std::memory_order_relaxed);
+    }
   };
   const auto resolve_waiting = [&] {
     resolve(survivors_.data(), waiting);
@@ -63,14 +69,17 @@ void TileScan::scan(const Tile& tile, const Bar& row_bar, const Bar& column_bar,
   for (std::int64_t column = tile.column_begin; column < tile.column_end; column += kernels_.panel_width) {
     check(watch);
     const std::int64_t n_columns = std::min<std::int64_t>(kernels_.panel_width, tile.column_end - column);
-    kernels_.pack_panel(columns_.row(column), columns_.stride, n_columns, columns_.dim, panel_.data());
+    const auto at = [](ScanRows rows, std::int64_t row) {
+      return static_cast<const void*>(static_cast<const char*>(rows.data) + row * rows.stride);
+    };
+    scanner_.pack_panel(at(columns_, column), columns_.stride, n_columns, dim_, panel_.data());
     read_column_bars(column, n_columns);
     PanelScan panel{};
-    panel.rows = rows_.row(tile.row_begin);
+    panel.rows = at(rows_, tile.row_begin);
     panel.stride = rows_.stride;
     panel.n_rows = (tile.triangle ? std::min(tile.row_end, column + n_columns) : tile.row_end) - tile.row_begin;
     panel.panel = panel_.data();
-    panel.dim = rows_.dim;
+    panel.dim = dim_;
     panel.n_columns = n_columns;
     panel.row_bars = row_bars_.data();
     panel.column_bars = column_bars_.data();
@@ -78,7 +87,7 @@ void TileScan::scan(const Tile& tile, const Bar& row_bar, const Bar& column_bar,
     panel.capacity = static_cast<std::int64_t>(survivors_.size());
     for (std::int64_t row = 0; row < panel.n_rows;) {
       std::int64_t found = waiting;
-      row += kernels_.scan_panel(panel, row, &found);
+      row += scanner_.scan_panel(panel, row, &found);
       for (std::int64_t s = waiting; s < found; ++s) {
         Survivor survivor = survivors_[s];
         survivor.row += static_cast<std::int32_t>(tile.row_begin);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -24,22 +25,35 @@ float similarity(const Kernels& kernels, const float* x, const float* y, std::in
 // coordinates.
 double scan_margin(std::int64_t dim);
 
+// Rows in the form that a scanner takes: float32 or bytes.
+struct ScanRows {
+  const void* data;
+  std::int64_t stride;  // bytes from one row to the next
+};
+
+inline ScanRows scan_rows(MatrixView rows) {
+  return {rows.data, rows.stride * static_cast<std::int64_t>(sizeof(float))};
+}
+
 // One thread's walk over tiles: packs columns panel by panel and hands what survives the scan on in batches.
-// `survivors` of a batch hold indices into the two matrices.
+// `survivors` of a batch hold indices into the two sets of rows.
 class TileScan {
  public:
-  using Bar = std::function<float(std::int64_t index)>;
+  using Bars = const std::atomic<float>*;
   using Resolve = std::function<void(Survivor* survivors, std::int64_t count)>;
 
-  TileScan(const Kernels& kernels, MatrixView rows, MatrixView columns);
+  TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows, ScanRows columns, std::int64_t dim);
 
-  // Bars are read afresh after every batch, since resolving it may have raised them.
-  void scan(const Tile& tile, const Bar& row_bar, const Bar& column_bar, const Resolve& resolve, const Watch& watch);
+  // Bars are read afresh after every batch, since resolving it may have raised them. Columns need none (null) where
+  // only the rows want neighbours.
+  void scan(const Tile& tile, Bars row_bars, Bars column_bars, const Resolve& resolve, const Watch& watch);
 
  private:
   const Kernels& kernels_;
-  MatrixView rows_;
-  MatrixView columns_;
+  const Scanner& scanner_;
+  ScanRows rows_;
+  ScanRows columns_;
+  std::int64_t dim_;
   std::vector<float> panel_;
   std::vector<float> row_bars_;
   std::vector<float> column_bars_;

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from embeddings import ALL
+from numpy.typing import NDArray
+from reference import knn, similarity_matrix
+
+from pyredund import _core
+from pyredund._engine import Engine
+from pyredund._inputs import row_source
+from pyredund._knn_graph import search
+from pyredund._sketch import sketch_of
+from pyredund._unit_rows import UnitRows, unit_rows
+
+ALWAYS = replace(Engine.resolve(), sketch_from=0, block=40)
+
+
+def units(x: NDArray[Any]) -> UnitRows:
+    return unit_rows("x", row_source("x", x), ALWAYS)
+
+
+def low_rank(n: int, dim: int, rest: float = 1e-3) -> NDArray[np.float64]:
+    """Rows near a few directions: bounds in fewer coordinates are tight."""
+    rng = np.random.default_rng(5)
+    return rng.normal(size=(n, 6)) @ rng.normal(size=(6, dim)) + rest * rng.normal(size=(n, dim))
+
+
+def one_large(n: int, dim: int) -> NDArray[np.float64]:
+    """One coordinate holds nearly everything, some rows are a single one: badly rounded, hence marked."""
+    x = np.random.default_rng(6).normal(size=(n, dim))
+    x[:, 0] += 30
+    x[: min(3, dim)] = np.eye(dim)[: min(3, dim)]
+    return x
+
+
+def near_ties(n: int, dim: int) -> NDArray[np.float32]:
+    """Rows that differ in the last bit of one coordinate: similarities that only the exact score tells apart."""
+    rng = np.random.default_rng(7)
+    x = np.repeat(rng.normal(size=(n // 8 + 1, dim)).astype(np.float32), 8, axis=0)[:n]
+    rows = np.arange(n)
+    x[rows, rows % dim] = np.nextafter(x[rows, rows % dim], np.float32(np.inf))
+    return x
+
+
+Made = Callable[[int, int], NDArray[Any]]
+SETS: dict[str, Made] = {
+    "low rank": low_rank,
+    "exactly low rank": lambda n, dim: low_rank(n, dim, 0.0),
+    "one large coordinate": one_large,
+    "near ties": near_ties,
+    "noise": lambda n, dim: np.random.default_rng(8).normal(size=(n, dim)),
+    "tiny": lambda n, dim: np.random.default_rng(9).normal(size=(n, dim)) * 1e-300,
+    "collinear": lambda n, dim: np.outer(np.where(np.arange(n) % 3, 1.0, -1.0), np.ones(dim)) + np.eye(n, dim) * 1e-4,
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("dim", [1, 8, 31, 97, 300])
+def test_a_sketch_loses_no_neighbour(name: str, dim: int, isa: str) -> None:
+    x = SETS[name](100, dim)
+    scores = similarity_matrix(x)
+    for k in (1, 5, 60):
+        graph = search(units(x), k, replace(ALWAYS, isa=isa))
+        indices, similarities = knn(scores, k, exclude_self=True)
+        np.testing.assert_array_equal(graph.indices.reshape(100, k), indices)
+        np.testing.assert_array_equal(graph.similarities.reshape(100, k), similarities)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_sketch_loses_no_neighbour_among_ties(name: str) -> None:
+    for seed in range(4):
+        x = ALL[name](90, seed)
+        graph = search(units(x), 7, ALWAYS)
+        np.testing.assert_array_equal(graph.indices.reshape(90, 7), knn(similarity_matrix(x), 7, exclude_self=True)[0])
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("dim", [2, 64, 300])
+def test_every_pair_keeps_to_the_margins(name: str, dim: int) -> None:
+    rows = units(SETS[name](150, dim))
+    sketch = sketch_of(rows, 5, ALWAYS)
+    if sketch is None:
+        assert rows.n_distinct < 2 or not _core.scans_bytes("auto")
+        return
+    byte_rows, byte_columns, always, scale, margin, slack, bounds = sketch
+    exact = rows.matrix.astype(np.float64) @ rows.matrix.T.astype(np.float64)
+    if bounds is not None:
+        upper = bounds.astype(np.float64) @ bounds.T.astype(np.float64)
+        assert (upper + slack >= exact).all()
+        exact = upper
+    sums = (byte_rows.astype(np.int64) - 128) @ byte_columns.T.astype(np.int64)
+    sure = ~((always[:, None] != 0) | (always[None, :] != 0))
+    assert (sums / scale + margin >= exact)[sure].all()
+    assert np.abs(byte_columns).max() <= 63
+    halves = [np.abs(sums_of(byte_rows, byte_columns, first)).max() for first in (0, 2)]
+    assert max(halves) < 2**15
+    assert always.mean() <= 0.05
+
+
+def sums_of(rows: NDArray[np.uint8], columns: NDArray[np.int8], first: int) -> NDArray[np.int64]:
+    part = np.arange(rows.shape[1]) % 4 // 2 == first // 2
+    sums: NDArray[np.int64] = (rows[:, part].astype(np.int64) - 128) @ columns[:, part].T.astype(np.int64)
+    return sums
+
+
+def graph_with_floors(x: NDArray[Any], k: int, floors: NDArray[np.float32]) -> NDArray[np.int32]:
+    rows = units(x)
+    indices = np.empty((rows.n_distinct, k), dtype=np.int32)
+    scores = np.empty((rows.n_distinct, k), dtype=np.float32)
+    _core.knn_graph(rows.matrix, rows.dim, sketch_of(rows, k, ALWAYS), floors, indices, scores, 2, "auto", 16, None)
+    return indices
+
+
+def test_guesses_that_are_too_high_change_nothing() -> None:
+    x = np.random.default_rng(10).normal(size=(120, 12))
+    scores = similarity_matrix(x)
+    expected, similarities = knn(scores, 9, exclude_self=True)
+    worst = similarities[:, -1]
+    up = np.nextafter(worst, np.float32(2))
+    for floors in (worst, up, np.where(np.arange(120) % 2, up, worst), np.full(120, 2.0), np.full(120, -2.0)):
+        np.testing.assert_array_equal(graph_with_floors(x, 9, floors.astype(np.float32)), expected)
+
+
+def test_a_large_graph_is_the_same_with_and_without() -> None:
+    rng = np.random.default_rng(11)
+    for x in (rng.normal(size=(9000, 40)), low_rank(9000, 100, 0.05)):
+        rows = units(x)
+        engine = Engine.resolve()
+        assert (sketch_of(rows, 10, engine) is None) == (not _core.scans_bytes("auto"))
+        plain, sketched = (search(rows, 10, replace(engine, sketch_from=at)) for at in (10**9, 4096))
+        assert plain.indices.tobytes() == sketched.indices.tobytes()
+        assert plain.similarities.tobytes() == sketched.similarities.tobytes()
