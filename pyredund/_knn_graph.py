@@ -114,9 +114,9 @@ def neighbor_count(k: object, n: int) -> int:
 
 
 def graph_bytes(source: RowSource, k: int) -> int:
-    """Memory of unit rows, the graph, its lists under construction, and the table that finds identical rows."""
+    """Memory of unit rows and their sketch, the graph, its lists, and the table that finds identical rows."""
     waiting = min(SPARE_BYTES, source.rows * 8 * (1 + max(8, min(k // 2, 256))))
-    return source.rows * (padded(source.dim) * 4 + 8 * k + 20) + waiting
+    return source.rows * (padded(source.dim) * 8 + 8 * k + 20) + waiting
 
 
 def search(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
