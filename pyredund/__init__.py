@@ -1,5 +1,13 @@
 """pyredund: find and remove redundancy in data sets."""
 
+try:
+    from pyredund import _core  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"pyredund's compiled core is missing beside {__file__}: in the source folder, work from another folder or "
+        "install with pip install -e ."
+    ) from error
+
 from pyredund._engine import show_config
 from pyredund._knn_graph import knn_graph
 from pyredund._neighbor_graph import NeighborGraph

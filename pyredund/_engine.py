@@ -80,7 +80,7 @@ class Engine:
         if not isinstance(progress, bool) and not callable(progress):
             raise TypeError(f"progress must be True, False or a callable (done, total), got {type(progress).__name__}")
         isa = os.environ.get("PYREDUND_ISA") or "auto"
-        check_choice("PYREDUND_ISA", isa, ["auto", *_core.isas()])
+        check_choice("PYREDUND_ISA on this machine", isa, ["auto", *_core.isas()])
         return cls(
             n_threads=min(n_threads or available_threads(), 1024),
             isa=isa,

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write into that takes its name only when the block ends without an exception."""
     target = Path(os.path.realpath(path))  # a link keeps pointing to what is written
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path must lie in a folder that exists: there is no folder {target.parent}")
     beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident():x}.part")
     try:
         with open(beside, "xb") as file:

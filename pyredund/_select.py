@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund import _core
 from pyredund._checks import check_choice, check_device, check_int, count_to_keep
 from pyredund._closest import closest_kept
 from pyredund._engine import Engine, Progress
@@ -58,7 +59,8 @@ def select(
         Neighbours per row in the graph, at most n - 1. For removal it only affects speed. For insertion it is part of
         the definition. Default: 32, for insertion at least 1 / share kept.
     graph : NeighborGraph, optional
-        The graph that `knn_graph` returned for the same rows, so that several selections can share it.
+        The graph that `knn_graph` returned for these very rows in this order, so that several selections can share it.
+        A sample of its similarities is checked.
     must_keep : iterable of int, optional
         Rows that are kept whatever they cost.
     priority : array_like of real numbers, shape (n,), optional
@@ -131,7 +133,13 @@ def select(
     rows = unit_rows("embeddings", source, engine)
     if method == "random":
         return _random(rows, n_keep, forced, seed, engine)
-    joined = _distinct_graph(rows, graph) if graph else search_distinct(rows, min(k, rows.n_distinct - 1), engine)
+    if graph is not None:
+        _check_belongs(graph, rows, engine)
+    joined = (
+        _distinct_graph(rows, graph)
+        if graph is not None
+        else search_distinct(rows, min(k, rows.n_distinct - 1), engine)
+    )
     if method == "removal":
         history, costs = removal(rows, joined, n_keep, ranks, forced, engine)
         return Selection.from_removal(history, costs, k)
@@ -157,6 +165,8 @@ def _row_mask(name: str, rows: Iterable[int] | None, n: int) -> NDArray[np.bool_
     indices = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows))
     if indices.size == 0:
         return mask
+    if indices.dtype.kind == "b":
+        raise TypeError(f"{name} must be a list of row numbers, got a mask: use np.flatnonzero(mask)")
     if indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise TypeError(f"{name} must be a list of row numbers, got {indices.dtype} of shape {indices.shape}")
     outside = indices[(indices < 0) | (indices >= n)]
@@ -195,6 +205,22 @@ def _graph_size(k: int | None, graph: NeighborGraph | None, method: str, n: int,
     if k is None and method == "insertion":  # each kept row stands for n / n_keep rows, and should see as many
         return min(max(DEFAULT_K, -(-n // n_keep)), max(0, n - 1))
     return neighbor_count(k, n)
+
+
+def _check_belongs(graph: NeighborGraph, rows: UnitRows, engine: Engine) -> None:
+    """Refuse a graph of other rows: the first and last similarities of up to 4,096 rows must be theirs, exactly."""
+    some = np.flatnonzero(np.diff(graph.indptr) > 0)
+    some = some[:: max(1, len(some) // 4096)]
+    class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
+    for edges in (graph.indptr[some], graph.indptr[some + 1] - 1):
+        scores = np.empty(len(some), dtype=np.float32)
+        neighbours = class_of[graph.indices[edges]]
+        _core.similarities(rows.matrix[class_of[some]], rows.matrix[neighbours], scores, engine.isa)
+        for at in np.flatnonzero(scores != graph.similarities[edges])[:1]:
+            raise ValueError(
+                f"graph must be that of these embeddings: it says {float(graph.similarities[edges[at]]):.6f} for the "
+                f"similarity of rows {some[at]} and {graph.indices[edges[at]]}, which is {float(scores[at]):.6f}"
+            )
 
 
 def _distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:

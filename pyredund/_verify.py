@@ -30,8 +30,8 @@ def verify_selection(
     if len(wrong):
         row = removed[wrong[0]]
         raise ValueError(
-            f"row {row}: similarity to its representative {representatives[row]} is {claimed[wrong[0]]!r}, "
-            f"the selection says {similarities[row]!r}"
+            f"row {row}: similarity to its representative {representatives[row]} is {claimed[wrong[0]]}, "
+            f"the selection says {similarities[row]}"
         )
     _verify_closest(rows, indices, np.sort(removed), representatives, similarities)
 
@@ -84,8 +84,8 @@ def _verify_closest(
         better |= same & ~own_same
         for failed in np.flatnonzero(better)[:1]:
             raise ValueError(
-                f"row {row[failed]}: kept row {other[failed]} (similarity {score[failed]!r}) is closer than its "
-                f"representative {representative[failed]} ({similarities[row[failed]]!r})"
+                f"row {row[failed]}: kept row {other[failed]} (similarity {score[failed]}) is closer than its "
+                f"representative {representative[failed]} ({similarities[row[failed]]})"
             )
 
 

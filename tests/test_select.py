@@ -10,6 +10,11 @@ from embeddings import ALL, half_duplicates, smooth
 import pyredund
 
 
+def own_neighbour() -> pyredund.NeighborGraph:
+    indptr = np.array([0, 1, 1, 1, 1, 1, 1, 1])
+    return pyredund.NeighborGraph(indptr, np.zeros(1, dtype=np.int32), np.ones(1, dtype=np.float32), 7, 7)
+
+
 @pytest.mark.parametrize("method", ["removal", "insertion", "random"])
 @pytest.mark.parametrize(
     ("keep", "n", "kept"),
@@ -69,6 +74,13 @@ def test_impossible_sizes_are_refused(keep: Any, error: type[Exception], message
             ValueError,
             "k must be None where a graph is given",
         ),
+        (
+            {"graph": pyredund.knn_graph(smooth(7, seed=1))},
+            ValueError,
+            "graph must be that of these embeddings: it says",
+        ),
+        ({"graph": own_neighbour()}, ValueError, "own neighbours"),
+        ({"must_keep": np.ones(7, dtype=bool)}, TypeError, "got a mask"),
         ({"must_keep": [7]}, ValueError, r"must_keep must hold row numbers in \[0, 7\), got 7"),
         ({"must_keep": [-1]}, ValueError, "got -1"),
         ({"must_keep": [0.5]}, TypeError, "must_keep must be a list of row numbers"),
