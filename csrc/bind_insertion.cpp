@@ -23,12 +23,12 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
 
 py::tuple closest_prefix(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
                          const Array<std::int32_t>& indices, const Array<float>& similarities,
-                         const Array<std::int32_t>& picks, const Array<std::int64_t>& tie_order, int n_threads,
-                         const std::string& isa, std::int64_t block, const py::object& progress) {
+                         const Array<std::int32_t>& picks, std::int64_t n_forced, const Array<std::int64_t>& tie_order,
+                         int n_threads, const std::string& isa, std::int64_t block, const py::object& progress) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
   const MatrixView view = view_rows(rows, dim);
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
-  const cpu::PickOrder order{picks.size(), picks.data(), tie_order.data()};
+  const cpu::PickOrder order{picks.size(), n_forced, picks.data(), tie_order.data()};
   cpu::PrefixLog log;
   run_interruptibly(progress, [&](Watch& watch) { log = cpu::closest_prefix(plan, view, graph, order, watch); });
   return py::make_tuple(as_array(log.indptr), as_array(log.places), as_array(log.similarities));
@@ -42,7 +42,7 @@ void bind_insertion(py::module_& module) {
              arg("similarities").noconvert(), arg("weights").noconvert(), arg("forced").noconvert(), arg("n_pick"),
              arg("progress"));
   module.def("closest_prefix", &closest_prefix, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
-             arg("indices").noconvert(), arg("similarities").noconvert(), arg("picks").noconvert(),
+             arg("indices").noconvert(), arg("similarities").noconvert(), arg("picks").noconvert(), arg("n_forced"),
              arg("tie_order").noconvert(), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));
 }
 

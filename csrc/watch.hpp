@@ -11,13 +11,16 @@ struct Watch {
   std::atomic<bool> stop{false};
   std::atomic<std::int64_t> done{0};
   std::atomic<std::int64_t> total{0};
+  const Watch* whole = nullptr;  // of the computation that this one is a step of: its request to stop counts too
 };
 
 // Thrown by a computation that was asked to stop: its result is incomplete and must not be used.
 struct Interrupted {};
 
 inline void check(const Watch& watch) {
-  if (watch.stop.load(std::memory_order_relaxed)) throw Interrupted{};
+  for (const Watch* asked = &watch; asked != nullptr; asked = asked->whole) {
+    if (asked->stop.load(std::memory_order_relaxed)) throw Interrupted{};
+  }
 }
 
 }  // namespace pyredund

@@ -13,7 +13,10 @@ def check_int(name: str, value: object, *, at_least: int, at_most: int | None = 
     """`value` as an int inside of the bounds; bool is no number."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    number = operator.index(cast("SupportsIndex", value))
+    try:
+        number = operator.index(cast("SupportsIndex", value))
+    except TypeError:  # an array that holds no single integer
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
     if number < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {number}")
     if at_most is not None and number > at_most:
@@ -52,7 +55,10 @@ def count_to_keep(keep: object, n: int, *, name: str = "keep", of: str = "rows")
         return max(1, int(Fraction(repr(share)) * n + Fraction(1, 2)))
     if not hasattr(keep, "__index__"):
         raise TypeError(f"{name} must be a share (float) or a count (int), got {keep!r} of type {type(keep).__name__}")
-    count = operator.index(cast("SupportsIndex", keep))
+    try:
+        count = operator.index(cast("SupportsIndex", keep))
+    except TypeError:
+        raise TypeError(f"{name} must be a share (float) or a count (int), got {keep!r}") from None
     if count < 1:
         raise ValueError(f"{name} as a count must be at least 1, got {count}")
     if count > n:

@@ -94,6 +94,7 @@ def closest_prefix(
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
     picks: NDArray[np.int32],
+    n_forced: int,
     tie_order: NDArray[np.int64],
     n_threads: int,
     isa: str,

@@ -27,7 +27,7 @@ class RowSource:
             part = _torch_to_numpy(part)
         kind, size = part.dtype.kind, part.dtype.itemsize
         as_float32 = (kind == "f" and size <= 4) or (kind in "iub" and size <= 2) or part.dtype.name == "bfloat16"
-        with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinite, and is refused as such
+        with np.errstate(all="ignore"):  # a longdouble beyond float64 becomes infinite, and is refused as such
             return cast("RowBlock", np.ascontiguousarray(part, dtype=np.float32 if as_float32 else np.float64))
 
 

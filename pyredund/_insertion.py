@@ -19,7 +19,8 @@ class InsertionHistory:
     """What every prefix of an insertion looked like: which rows had been picked, and who stood for the others.
 
     Classes are sets of identical rows. The closest pick of class c changed to ``picked[places[e]]`` when that row was
-    picked, for e from ``indptr[c]`` to ``indptr[c + 1]``.
+    picked, for e from ``indptr[c]`` to ``indptr[c + 1]``. The first `n_forced` picks were forced; there is no history
+    within them.
     """
 
     picked: NDArray[np.int64]
@@ -27,6 +28,7 @@ class InsertionHistory:
     places: NDArray[np.int64]
     similarities: NDArray[np.float32]
     class_of: NDArray[np.int32]
+    n_forced: int
 
     def at(self, n_keep: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Representatives and similarities of all rows when the first `n_keep` were picked."""
@@ -44,7 +46,7 @@ class InsertionHistory:
 
 
 def history_of(
-    picked: NDArray[np.int64], rows: UnitRows, graph: NeighborGraph, engine: Engine
+    picked: NDArray[np.int64], n_forced: int, rows: UnitRows, graph: NeighborGraph, engine: Engine
 ) -> InsertionHistory | None:
     """The history of picking rows in this order; None where a class is not entered by its lowest row.
 
@@ -65,13 +67,14 @@ def history_of(
             graph.indices,
             graph.similarities,
             entered,
+            int((entries < n_forced).sum()),
             picked[entries],
             engine.n_threads,
             engine.isa,
             engine.block,
             report,
         )
-    return InsertionHistory(picked, indptr, entries[places], similarities, class_of)
+    return InsertionHistory(picked, indptr, entries[places], similarities, class_of, n_forced)
 
 
 def insertion(

@@ -163,6 +163,8 @@ def guessed_floors(rows: UnitRows, k: int, engine: Engine) -> NDArray[np.float32
         return None
     expected = k * m / n  # of the k nearest rows in the sample
     r = round(expected + 3.0 * expected**0.5 + 1)
+    if r > m - 1:  # a row of the sample has no more others
+        return None
     sample = np.sort(np.random.default_rng(3).choice(n, m, replace=False)).astype(np.int32)
     place = np.full(n, -1, dtype=np.int32)
     place[sample] = np.arange(m, dtype=np.int32)

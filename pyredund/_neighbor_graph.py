@@ -72,11 +72,14 @@ class NeighborGraph:
             )
         if n_edges and not (self.similarities.min() >= -1 and self.similarities.max() <= 1):  # nor is NaN
             raise ValueError("similarities must be in [-1, 1]")
-        rises = self.similarities[1:] > self.similarities[:-1]
+        tied = self.similarities[1:] == self.similarities[:-1]
+        rises = (self.similarities[1:] > self.similarities[:-1]) | (tied & (self.indices[1:] <= self.indices[:-1]))
         rises[self.indptr[(self.indptr > 0) & (self.indptr < n_edges)] - 1] = False  # from one row to the next
         if rises.any():
             row = int(np.searchsorted(self.indptr, np.flatnonzero(rises)[0], side="right")) - 1
-            raise ValueError(f"similarities must not rise within a row, row {row} does")
+            raise ValueError(
+                f"neighbours must be sorted by similarity, descending, then by index; those of row {row} are not"
+            )
 
     def __reduce__(self) -> tuple[type[NeighborGraph], tuple[object, ...]]:
         return NeighborGraph, (self.indptr, self.indices, self.similarities, self.n_rows, self.n_columns)
@@ -159,5 +162,6 @@ class NeighborGraph:
 def regular_graph(indices: NDArray[np.int32], similarities: NDArray[np.float32], n_columns: int) -> NeighborGraph:
     """A graph in which every row has the same number of neighbours, from arrays of shape (n_rows, k)."""
     n_rows, k = indices.shape
+    indices.flags.writeable = similarities.flags.writeable = False  # so that no view of them can be made writable
     indptr = np.arange(n_rows + 1, dtype=np.int64) * k
     return NeighborGraph(indptr, indices.reshape(-1), similarities.reshape(-1), n_rows, n_columns)

@@ -144,7 +144,7 @@ def select(
         history, costs = removal(rows, joined, n_keep, ranks, forced, engine)
         return Selection.from_removal(history, costs, k)
     picked, gains = insertion(rows, joined, n_keep, forced, engine)
-    log = history_of(picked, rows, joined, engine)
+    log = history_of(picked, int(forced.sum()), rows, joined, engine)
     if log is not None:
         return Selection.from_insertion(log, gains, k)
     kept = np.sort(picked)
@@ -162,7 +162,10 @@ def _row_mask(name: str, rows: Iterable[int] | None, n: int) -> NDArray[np.bool_
     mask = np.zeros(n, dtype=bool)
     if rows is None:
         return mask
-    indices = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows))
+    try:
+        indices = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows))
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a list of row numbers, got {rows!r}") from None
     if indices.size == 0:
         return mask
     if indices.dtype.kind == "b":
@@ -181,7 +184,10 @@ def _priority_ranks(priority: object, n: int, method: str) -> NDArray[np.int32]:
         return np.zeros(n, dtype=np.int32)
     if method != "removal":
         raise ValueError(f"priority must be None with method={method!r}: it breaks ties in removal only")
-    values = np.asarray(priority)
+    try:
+        values = np.asarray(priority)
+    except ValueError as error:
+        raise ValueError(f"priority must be a list of numbers: {error}") from None
     if values.dtype.kind not in "fiub":
         raise TypeError(f"priority must hold real numbers, got dtype {values.dtype}")
     if values.shape != (n,):

@@ -84,7 +84,9 @@ class Selection:
     def __post_init__(self) -> None:
         for name, dtype in _ARRAYS.items():
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, read_only(name, getattr(self, name), dtype))
+                own = read_only(name, getattr(self, name), dtype).copy()  # of a few bytes a row, and of nobody else
+                own.flags.writeable = False
+                object.__setattr__(self, name, own.view())
 
     def __reduce__(self) -> tuple[type[Selection], tuple[object, ...]]:
         return Selection, tuple(getattr(self, part.name) for part in fields(self))
@@ -142,7 +144,8 @@ class Selection:
         Returns
         -------
         Selection
-            What `select` would return for that size.
+            What `select` would return for that size with the same `k`, `must_keep` and `priority`. (The default `k` of
+            insertion grows where a small share is kept; `at` stays with the `k` of this selection.)
 
         Raises
         ------
@@ -165,7 +168,8 @@ class Selection:
             return self
         if isinstance(self._history, RemovalHistory) and self.costs is not None and n_keep > size:
             return Selection.from_removal(self._history, self.costs[: len(self.mask) - n_keep], self.k)
-        if isinstance(self._history, InsertionHistory) and self.gains is not None and n_keep < size:
+        fewest = self._history.n_forced if isinstance(self._history, InsertionHistory) else 0
+        if isinstance(self._history, InsertionHistory) and self.gains is not None and fewest <= n_keep < size:
             return Selection.from_insertion(self._history, self.gains[:n_keep], self.k)
         bound = {RemovalHistory: f"at least {size}", InsertionHistory: f"at most {size}"}.get(
             type(self._history), f"{size}"
@@ -296,7 +300,10 @@ class Selection:
         arrays = load_arrays(path, "Selection", required)
         with naming(path, "Selection"):
             kind = _HISTORIES.get(str(arrays["method"])) if "history_class_of" in arrays else None
-            history = kind(**{part.name: arrays[f"history_{part.name}"] for part in fields(kind)}) if kind else None
+            parts: dict[str, Any] = {part.name: arrays[f"history_{part.name}"] for part in fields(kind)} if kind else {}
+            if "n_forced" in parts:
+                parts["n_forced"] = int(parts["n_forced"])
+            history = kind(**parts) if kind else None
             k = int(arrays["k"])
             values: dict[str, Any] = {name: arrays.get(name) for name in _ARRAYS}
             return cls(str(arrays["method"]), **values, k=None if k < 0 else k, _history=history)

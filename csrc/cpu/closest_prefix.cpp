@@ -22,7 +22,9 @@ class Closest {
     const bool closer =
         changes_.empty() || similarity > changes_.back().similarity ||
         (similarity == changes_.back().similarity && order.tie_order[place] < order.tie_order[changes_.back().place]);
-    if (closer) changes_.push_back({place, similarity});
+    if (!closer) return;
+    if (!changes_.empty() && place < order.n_forced) changes_.pop_back();
+    changes_.push_back({place, similarity});
   }
   float similarity() const {
     return changes_.empty() ? -std::numeric_limits<float>::infinity() : changes_.back().similarity;
@@ -73,9 +75,7 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
   std::stable_sort(by_until.begin(), by_until.end(),
                    [&](std::int32_t a, std::int32_t b) { return until[a] < until[b]; });
   const std::int64_t n_columns = rows.rows > 0 ? until[by_until.back()] : 0;
-  const std::vector<float> row_data = gathered(rows, by_until.data(), rows.rows);
   const std::vector<float> pick_data = gathered(rows, order.picks, n_columns);
-  const MatrixView sorted_rows{row_data.data(), rows.rows, rows.dim, rows.stride};
   const MatrixView picks{pick_data.data(), n_columns, rows.dim, rows.stride};
 
   std::vector<Closest> closest(static_cast<std::size_t>(rows.rows));
@@ -87,29 +87,31 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
   watch.total += n_tiles;
   const double margin = scan_margin(rows.dim);
   run_team(static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, plan.n_threads)), [&](int) {
-    TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(sorted_rows), scan_rows(picks), rows.dim);
-    const auto resolve = [&](Survivor* survivors, std::int64_t count) {
-      std::sort(survivors, survivors + count, [](const Survivor& a, const Survivor& b) {
-        return a.row != b.row ? a.row < b.row : a.column < b.column;
-      });
-      for (std::int64_t s = 0; s < count; ++s) {
-        const Survivor& pair = survivors[s];
-        if (pair.column >= until[by_until[pair.row]] ||
-            pair.approximate < bars[pair.row].load(std::memory_order_relaxed)) {
-          continue;
-        }
-        const float exact = similarity(*plan.kernels, sorted_rows.row(pair.row), picks.row(pair.column), rows.stride);
-        closest[pair.row].offer(order, pair.column, exact);
-        const auto bar = static_cast<float>(closest[pair.row].similarity() - 2 * margin);
-        bars[pair.row].store(bar, std::memory_order_relaxed);
-      }
-    };
     for (std::int64_t t = next++; t < n_tiles; t = next++) {
-      const std::int64_t end = std::min(rows.rows, (t + 1) * block);
-      scan.scan({t * block, end, 0, until[by_until[end - 1]], false}, bars.data(), nullptr, resolve, watch);
-      for (std::int64_t r = t * block; r < end; ++r) {
-        for (const Change& listed : listed_picks(graph, place_of, by_until[r])) {
-          closest[r].offer(order, listed.place, listed.similarity);
+      const std::int64_t begin = t * block, count = std::min(rows.rows - begin, block);
+      const std::int32_t* const which = by_until.data() + begin;
+      const std::vector<float> row_data = gathered(rows, which, count);
+      const auto resolve = [&](Survivor* survivors, std::int64_t n_survivors) {
+        std::sort(survivors, survivors + n_survivors, [](const Survivor& a, const Survivor& b) {
+          return a.row != b.row ? a.row < b.row : a.column < b.column;
+        });
+        for (std::int64_t s = 0; s < n_survivors; ++s) {
+          const Survivor& pair = survivors[s];
+          std::atomic<float>& bar = bars[begin + pair.row];
+          if (pair.column >= until[which[pair.row]] || pair.approximate < bar.load(std::memory_order_relaxed)) continue;
+          const float* const row = rows.row(which[pair.row]);
+          const float exact = similarity(*plan.kernels, row, picks.row(pair.column), rows.stride);
+          Closest& mine = closest[begin + pair.row];
+          mine.offer(order, pair.column, exact);
+          bar.store(static_cast<float>(mine.similarity() - 2 * margin), std::memory_order_relaxed);
+        }
+      };
+      const MatrixView tile_rows{row_data.data(), count, rows.dim, rows.stride};
+      TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(tile_rows), scan_rows(picks), rows.dim);
+      scan.scan({0, count, 0, until[which[count - 1]], false}, bars.data() + begin, nullptr, resolve, watch);
+      for (std::int64_t r = 0; r < count; ++r) {
+        for (const Change& listed : listed_picks(graph, place_of, which[r])) {
+          closest[begin + r].offer(order, listed.place, listed.similarity);
         }
       }
       ++watch.done;

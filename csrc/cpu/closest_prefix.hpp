@@ -12,12 +12,14 @@ namespace pyredund::cpu {
 // picks that are equally similar: the lower one is the closer.
 struct PickOrder {
   std::int64_t count;
+  std::int64_t n_forced;  // the first picks, between which changes are not logged
   const std::int32_t* picks;
   const std::int64_t* tie_order;
 };
 
 // When the closest of the picks changed: row i's closest pick becomes that at place places[e], with similarities[e],
-// for e from indptr[i] to indptr[i + 1], places ascending. The first pick is everybody's first.
+// for e from indptr[i] to indptr[i + 1], places ascending. Everybody's first is the first pick, or the closest of the
+// forced ones.
 struct PrefixLog {
   std::vector<std::int64_t> indptr{0};
   std::vector<std::int32_t> places;

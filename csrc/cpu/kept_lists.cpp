@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <stdexcept>
+#include <string>
 
 #include "cpu/neighbor_lists.hpp"
 #include "cpu/tile_scan.hpp"
@@ -28,7 +30,16 @@ KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGrap
       complete_(static_cast<std::size_t>(rows.rows), 0) {
   const std::int64_t average = rows.rows > 0 ? graph.indptr[rows.rows] / rows.rows : 0;
   length_ = std::clamp<std::int64_t>(average, 2, 256);
-  for (std::int64_t i = 0; i < rows.rows; ++i) complete_[i] = graph.indptr[i + 1] - graph.indptr[i] == rows.rows - 1;
+  std::vector<std::int32_t> listed_by(static_cast<std::size_t>(rows.rows), -1);
+  for (std::int32_t i = 0; i < rows.rows; ++i) {
+    for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
+      std::int32_t& lister = listed_by[graph.indices[e]];
+      if (lister == i)
+        throw std::invalid_argument("graph must not list a neighbour twice, row " + std::to_string(i) + " does");
+      lister = i;
+    }
+    complete_[i] = graph.indptr[i + 1] - graph.indptr[i] == rows.rows - 1;
+  }
 }
 
 KeptLists::List KeptLists::list(std::int32_t i) const {
@@ -113,6 +124,8 @@ void KeptLists::renew_all() {
   std::vector<std::int32_t> ids;  // kept rows, and where each row lies among them
   std::vector<std::int32_t> place(static_cast<std::size_t>(rows_.rows), -1);
   std::vector<float> matrix;
+  const auto kept_count = std::count_if(kept_.begin(), kept_.end(), [](std::int32_t live) { return live != 0; });
+  matrix.reserve(static_cast<std::size_t>(kept_count * rows_.stride));
   for (std::int64_t j = 0; j < rows_.rows; ++j) {
     if (!kept_[j]) continue;
     place[j] = static_cast<std::int32_t>(ids.size());
@@ -126,6 +139,7 @@ void KeptLists::renew_all() {
   all_similarities_.assign(static_cast<std::size_t>(rows_.rows * length), 0.0f);
   const MatrixView kept_rows{matrix.data(), n_kept, rows_.dim, rows_.stride};
   Watch search;  // progress is counted in removals, not in tiles
+  search.whole = &watch_;
   knn_query(plan_, rows_, kept_rows, length, all_ids_.data(), all_similarities_.data(), search, place.data());
   for (std::int32_t& id : all_ids_) id = ids[id];
   all_indptr_.resize(static_cast<std::size_t>(rows_.rows + 1));

@@ -1,7 +1,9 @@
 #include "cpu/knn_graph.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
+#include <stdexcept>
 #include <vector>
 
 #include "cpu/neighbor_lists.hpp"
@@ -22,19 +24,22 @@ std::int64_t block_size(const SearchPlan& plan, std::int64_t rows, std::int64_t 
 
 std::int64_t blocks_of(std::int64_t rows, std::int64_t block) { return (rows + block - 1) / block; }
 
-// Upper triangle of the blocks, diagonal first: every row soon has a full list, hence a bar, and tiles that
-// are scanned at the same time touch different rows.
-std::vector<Tile> triangle_tiles(std::int64_t rows, std::int64_t block) {
-  std::vector<Tile> tiles;
-  const std::int64_t n = blocks_of(rows, block);
-  tiles.reserve(static_cast<std::size_t>(n * (n + 1) / 2));
-  for (std::int64_t offset = 0; offset < n; ++offset) {
-    for (std::int64_t b = 0; b + offset < n; ++b) {
-      const std::int64_t c = b + offset;
-      tiles.push_back({b * block, std::min(rows, (b + 1) * block), c * block, std::min(rows, (c + 1) * block), b == c});
-    }
-  }
-  return tiles;
+std::int64_t triangle_size(std::int64_t blocks) { return blocks * (blocks + 1) / 2; }
+
+// Tile t of the upper triangle of the blocks, diagonal first, then one diagonal after the other: every row soon has a
+// full list, hence a bar, and tiles that are scanned at the same time touch different rows.
+Tile triangle_tile(std::int64_t t, std::int64_t rows, std::int64_t block) {
+  const std::int64_t blocks = blocks_of(rows, block);
+  // Before the diagonal at distance d from the main one come d * blocks - d (d - 1) / 2 tiles.
+  const auto before = [&](std::int64_t d) { return d * blocks - d * (d - 1) / 2; };
+  const double side = static_cast<double>(blocks) + 0.5;
+  auto distance =
+      static_cast<std::int64_t>(side - std::sqrt(std::max(0.0, side * side - 2.0 * static_cast<double>(t))));
+  while (before(distance) > t) --distance;
+  while (before(distance + 1) <= t) ++distance;
+  const std::int64_t row = t - before(distance), column = row + distance;
+  return {row * block, std::min(rows, (row + 1) * block), column * block, std::min(rows, (column + 1) * block),
+          distance == 0};
 }
 
 // Scans the tiles that `tile(index)` gives for index < n_tiles, whoever is free taking the next.
@@ -78,13 +83,13 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
   const bool bounded = coarse && sketch.bounds.data != nullptr;
   const std::int64_t row_floats = coarse ? sketch.dim / static_cast<std::int64_t>(sizeof(float)) : rows.stride;
   const std::int64_t block = block_size(plan, rows.rows, row_floats);
-  const std::vector<Tile> tiles = triangle_tiles(rows.rows, block);
+  const std::int64_t n_tiles = triangle_size(blocks_of(rows.rows, block));
   const double margin = scan_margin(rows.stride) + (coarse ? sketch.slack : 0.0);
   NeighborLists::ScanBar byte_bar;
   if (coarse) byte_bar = [&](float bar, std::int64_t row) { return sketch.bar(bar, row); };
   NeighborLists lists(rows.rows, k, margin, ids, similarities, floors, byte_bar);
   std::vector<std::mutex> locks(static_cast<std::size_t>(blocks_of(rows.rows, block)));
-  watch.total += static_cast<std::int64_t>(tiles.size());
+  watch.total += n_tiles;
 
   // Whether the pair cannot enter either list, by an upper bound of its similarity.
   const auto is_out = [&](const Survivor& pair, float bound) {
@@ -125,9 +130,8 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
       scan.scan(tile, lists.scan_bars(), lists.scan_bars(), resolve, watch);
     });
   };
-  for_each_tile(
-      plan.n_threads, static_cast<std::int64_t>(tiles.size()), watch, [&](std::int64_t t) { return tiles[t]; },
-      thread_body);
+  const auto tile_at = [&](std::int64_t t) { return triangle_tile(t, rows.rows, block); };
+  for_each_tile(plan.n_threads, n_tiles, watch, tile_at, thread_body);
   const std::int64_t n_blocks = blocks_of(rows.rows, block);
   std::atomic<std::int64_t> next{0};
   run_team(static_cast<int>(std::min<std::int64_t>(n_blocks, plan.n_threads)), [&](int) {
@@ -165,7 +169,10 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
         }
       };
       scan.scan(tile, lists.scan_bars(), nullptr, resolve, watch);
-      for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) lists.finish(row);
+      for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {
+        lists.finish(row);
+        if (!lists.is_complete(row)) throw std::logic_error("fewer rows than neighbours asked for");
+      }
     });
   };
   const auto tile_at = [&](std::int64_t t) {

@@ -1,7 +1,7 @@
 #include "cpu/removal.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <stdexcept>
 
 #include "cpu/kept_lists.hpp"
 #include "cpu/similarity_units.hpp"
@@ -137,6 +137,7 @@ class Removal {
   // live row.
   void assign(std::int32_t i) {
     Neighbor nearest = lists_.nearest(i);
+    if (nearest.id < 0) throw std::logic_error("no row is kept that could stand for a removed one");
     if (has_identical_rows_) {  // otherwise lists are ordered by row already
       lists_.for_each_tied(i, nearest.similarity, [&](std::int32_t c) {
         if (lowest_live(c) < lowest_live(nearest.id)) nearest.id = c;
