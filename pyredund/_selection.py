@@ -14,7 +14,7 @@ from pyredund._checks import check_int, count_to_keep
 from pyredund._files import load_arrays, naming, save_arrays
 from pyredund._insertion import InsertionHistory
 from pyredund._removal import RemovalHistory
-from pyredund._verify import verify_selection
+from pyredund._verify import verify_selection, verify_sums
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset, Subset
@@ -171,9 +171,9 @@ class Selection:
         fewest = self._history.n_forced if isinstance(self._history, InsertionHistory) else 0
         if isinstance(self._history, InsertionHistory) and self.gains is not None and fewest <= n_keep < size:
             return Selection.from_insertion(self._history, self.gains[:n_keep], self.k)
-        bound = {RemovalHistory: f"at least {size}", InsertionHistory: f"at most {size}"}.get(
-            type(self._history), f"{size}"
-        )
+        downwards = f"from {fewest} (must_keep) to {size}" if fewest else f"at most {size}"
+        bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
+        bound = bounds.get(type(self._history), f"{size}")
         raise ValueError(
             f"keep must be {bound} here, where {self.method} kept {size} rows, got {keep!r} ({n_keep} rows); call "
             f"select(embeddings, keep={keep!r}, method={self.method!r}) instead"
@@ -312,7 +312,8 @@ class Selection:
         """Check every claim of this selection by brute force against the embeddings that it was made from.
 
         Kept and removed rows make up all rows, once each; every representative is a kept row; every similarity is that
-        of the definition, and no kept row is more similar, or equally similar and lower.
+        of the definition, and no kept row is more similar, or equally similar and lower. Costs add up to what all rows
+        lost. (The order of a removal, and gains, are not computed again.)
 
         Parameters
         ----------
@@ -335,3 +336,6 @@ class Selection:
         >>> pyredund.select(embeddings, keep=0.5).verify(embeddings)
         """
         verify_selection(embeddings, self.indices, self.removed, self.mask, self.representatives, self.similarities)
+        verify_sums(self.similarities, self.costs, self.removed)
+        if self.picked is not None and not np.array_equal(np.sort(self.picked), self.indices):
+            raise ValueError("picked must hold the kept rows, once each")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pyredund._inputs import row_source
 
 BLOCK_BYTES = 64 << 20
+PAIRS_AT_ONCE = 1 << 18
 
 
 def verify_selection(
@@ -24,8 +25,10 @@ def verify_selection(
     if source.rows != n:
         raise ValueError(f"embeddings must have the selection's {n} rows, got {source.rows}")
     _verify_sets(indices, removed, mask, representatives, similarities)
-    rows = _unit_rows(source.block(0, n).astype(np.float64))
-    claimed = _scores(rows[removed], rows[representatives[removed]])
+    at_once = max(1, BLOCK_BYTES // (8 * source.dim))
+    blocks = [_unit_rows(source.block(i, min(n, i + at_once)).astype(np.float64)) for i in range(0, n, at_once)]
+    rows = np.concatenate(blocks)
+    claimed = _scores(rows, removed, representatives[removed])
     wrong = np.flatnonzero(claimed != similarities[removed])
     if len(wrong):
         row = removed[wrong[0]]
@@ -34,6 +37,19 @@ def verify_selection(
             f"the selection says {similarities[row]}"
         )
     _verify_closest(rows, indices, np.sort(removed), representatives, similarities)
+
+
+def verify_sums(
+    similarities: NDArray[np.float32], costs: NDArray[np.float64] | None, removed: NDArray[np.int64]
+) -> None:
+    """Raise ValueError unless the costs of a removal add up to what all rows lost, in units of 2^-32."""
+    if costs is None:
+        return
+    if len(costs) != len(removed) or (costs < 0).any():
+        raise ValueError(f"costs must hold one number of at least 0 for each of the {len(removed)} removed rows")
+    lost = int((2**32 - np.rint(similarities.astype(np.float64) * 2**32).astype(np.int64)).sum())
+    if int(np.rint(costs * 2**32).astype(np.int64).sum()) != lost:
+        raise ValueError(f"costs must add up to what all rows lost, {lost / 2**32}, got {costs.sum()}")
 
 
 def _verify_sets(
@@ -49,6 +65,8 @@ def _verify_sets(
         raise ValueError("removed must hold every row that is not in mask, once")
     if len(representatives) != len(mask) or len(similarities) != len(mask):
         raise ValueError(f"representatives and similarities must have {len(mask)} entries")
+    for row in np.flatnonzero((representatives < 0) | (representatives >= len(mask)))[:1]:
+        raise ValueError(f"row {row}: its representative {representatives[row]} is no row")
     for row in np.flatnonzero(~mask[representatives])[:1]:
         raise ValueError(f"row {row}: its representative {representatives[row]} was removed")
     for row in np.flatnonzero(mask & ((representatives != np.arange(len(mask))) | (similarities != 1)))[:1]:
@@ -63,30 +81,34 @@ def _verify_closest(
     similarities: NDArray[np.float32],
 ) -> None:
     """No kept row is closer: float64 products find what comes near the claim, the definition decides."""
-    slack = 2.0**-21 + rows.shape[1] * 2.0**-50  # rounding to float32, clamping to 1, float64 sums
-    kept = rows[indices].astype(np.float64).T
-    at_once = max(1, BLOCK_BYTES // (8 * max(1, len(indices))))
-    for start in range(0, len(removed), at_once):
-        some = removed[start : start + at_once]
-        near = rows[some].astype(np.float64) @ kept >= similarities[some, None].astype(np.float64) - slack
-        for place in np.flatnonzero((rows[some] == 0).all(axis=1)):  # zero rows equal each other, with product 0
-            near[place] |= (kept == 0).all(axis=0)
-        which, column = np.nonzero(near)
-        row, other = some[which], indices[column]
-        score = _scores(rows[row], rows[other])
-        same = (rows[row] == rows[other]).all(axis=1)
-        representative = representatives[row]
-        own_same = (rows[row] == rows[representative]).all(axis=1)
-        # the order of representatives: identical rows, then the higher similarity, then the lower row
-        better = (score > similarities[row]) | (
-            (score == similarities[row]) & (other < representative) & (same >= own_same)
-        )
-        better |= same & ~own_same
-        for failed in np.flatnonzero(better)[:1]:
+    _, class_of = np.unique(rows.view(np.dtype((np.void, rows.shape[1] * 4))).ravel(), return_inverse=True)
+    lowest = np.full(len(rows), -1, dtype=np.int64)  # kept row of each class of identical rows
+    lowest[class_of[indices[::-1]]] = indices[::-1]
+    identical = lowest[class_of[removed]]
+    for row, other in zip(removed, identical, strict=True):
+        if other >= 0 and representatives[row] != other:
             raise ValueError(
-                f"row {row[failed]}: kept row {other[failed]} (similarity {score[failed]}) is closer than its "
-                f"representative {representative[failed]} ({similarities[row[failed]]})"
+                f"row {row}: kept row {other} is identical to it, its representative is {representatives[row]}"
             )
+    candidates = np.sort(lowest[lowest >= 0])
+    open_rows = removed[identical < 0]
+    slack = 2.0**-21 + rows.shape[1] * 2.0**-50  # rounding to float32, clamping to 1, float64 sums
+    kept = rows[candidates].astype(np.float64).T
+    at_once = max(1, BLOCK_BYTES // (8 * max(1, len(candidates))))
+    for start in range(0, len(open_rows), at_once):
+        some = open_rows[start : start + at_once]
+        near = rows[some].astype(np.float64) @ kept >= similarities[some, None].astype(np.float64) - slack
+        pairs = np.flatnonzero(near)
+        for first in range(0, len(pairs), PAIRS_AT_ONCE):
+            which, column = np.divmod(pairs[first : first + PAIRS_AT_ONCE], len(candidates))
+            row, other = some[which], candidates[column]
+            score = _scores(rows, row, other)
+            better = (score > similarities[row]) | ((score == similarities[row]) & (other < representatives[row]))
+            for failed in np.flatnonzero(better)[:1]:
+                raise ValueError(
+                    f"row {row[failed]}: kept row {other[failed]} (similarity {score[failed]}) is closer than its "
+                    f"representative {representatives[row[failed]]} ({similarities[row[failed]]})"
+                )
 
 
 def _lanes(products: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,19 +129,19 @@ def _unit_rows(x: NDArray[np.float64]) -> NDArray[np.float32]:
     extreme = (largest > 0) & ((exponent < -400) | (exponent > 400))
     x = np.ldexp(x, np.where(extreme, -exponent, 0)[:, None])
     norm = np.sqrt(_lanes(x * x))
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
         unit = (x / np.where(norm > 0, norm, 1.0)[:, None]).astype(np.float32)
     return unit + np.float32(0)  # -0 becomes +0
 
 
-def _scores(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Similarities of x[i] and y[i] as defined: float64 sums in lanes, rounded, clamped, 1 for identical rows."""
+def _scores(rows: NDArray[np.float32], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Similarities of rows x[i] and y[i] as defined: float64 sums in lanes, rounded, clamped, 1 for identical rows."""
     scores = np.empty(len(x), dtype=np.float32)
-    at_once = max(1, BLOCK_BYTES // (32 * x.shape[1]))
+    at_once = max(1, BLOCK_BYTES // (32 * rows.shape[1]))
     for start in range(0, len(x), at_once):
-        a, b = x[start : start + at_once], y[start : start + at_once]
+        a, b = rows[x[start : start + at_once]], rows[y[start : start + at_once]]
         exact = _lanes(a.astype(np.float64) * b.astype(np.float64))
-        with np.errstate(under="ignore"):
+        with np.errstate(all="ignore"):
             rounded = np.clip(exact.astype(np.float32), np.float32(-1), np.float32(1)) + np.float32(0)
         scores[start : start + at_once] = np.where((a == b).all(axis=1), np.float32(1), rounded)
     return scores

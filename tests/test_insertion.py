@@ -60,6 +60,14 @@ def test_sizes_whose_ties_the_log_cannot_decide_are_refused() -> None:
     assert pyredund.select(x, 3, method="insertion", must_keep=[0]).at(2).indices.tolist() == [0, 2]
 
 
+def test_forced_rows_stay_in_every_size() -> None:
+    forced = [3, 7, 9, 11, 30]
+    selection = pyredund.select(smooth(60), 20, method="insertion", must_keep=forced)
+    assert selection.at(5).indices.tolist() == forced
+    with pytest.raises(ValueError, match=r"keep must be from 5 \(must_keep\) to 20 here"):
+        selection.at(3)
+
+
 def test_k_grows_with_what_a_kept_row_stands_for_and_is_recorded() -> None:
     x = smooth(500)
     assert pyredund.select(x, 0.9, method="insertion").k == 32

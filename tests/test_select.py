@@ -15,6 +15,14 @@ def own_neighbour() -> pyredund.NeighborGraph:
     return pyredund.NeighborGraph(indptr, np.zeros(1, dtype=np.int32), np.ones(1, dtype=np.float32), 7, 7)
 
 
+def repeated_neighbour() -> pyredund.NeighborGraph:
+    """As long as complete lists, and true in their first and last entries."""
+    graph = pyredund.knn_graph(smooth(7), 6)
+    ids = graph.indices.reshape(7, 6).copy()
+    ids[:, 1] = ids[:, 0]
+    return pyredund.NeighborGraph(graph.indptr, ids.reshape(-1), graph.similarities, 7, 7)
+
+
 @pytest.mark.parametrize("method", ["removal", "insertion", "random"])
 @pytest.mark.parametrize(
     ("keep", "n", "kept"),
@@ -80,7 +88,11 @@ def test_impossible_sizes_are_refused(keep: Any, error: type[Exception], message
             "graph must be that of these embeddings: it says",
         ),
         ({"graph": own_neighbour()}, ValueError, "own neighbours"),
+        ({"graph": repeated_neighbour()}, ValueError, "graph must not list a neighbour twice, row 0 does"),
         ({"must_keep": np.ones(7, dtype=bool)}, TypeError, "got a mask"),
+        ({"must_keep": 5}, TypeError, "must_keep must be a list of row numbers, got 5"),
+        ({"k": np.array(2.5)}, TypeError, "k must be an integer"),
+        ({"keep": np.array(0.5)}, TypeError, r"keep must be a share \(float\) or a count"),
         ({"must_keep": [7]}, ValueError, r"must_keep must hold row numbers in \[0, 7\), got 7"),
         ({"must_keep": [-1]}, ValueError, "got -1"),
         ({"must_keep": [0.5]}, TypeError, "must_keep must be a list of row numbers"),

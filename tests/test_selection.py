@@ -142,6 +142,8 @@ def test_verify_names_the_first_row_that_fails() -> None:
         ),
         (swapped(selection, "representatives", row, kept), f"row {row}: similarity to its representative"),
         (swapped(selection, "similarities", row, 0.5), f"row {row}: similarity to its representative"),
+        (swapped(selection, "representatives", row, -1), f"row {row}: its representative -1 is no row"),
+        (swapped(selection, "costs", 3, 0.5), "costs must add up to what all rows lost"),
         (swapped(selection, "mask", row, True), "indices must be the rows of mask"),
         (swapped(selection, "removed", 3, other), "removed must hold every row"),
         (swapped(selection, "representatives", selection.indices[0], selection.indices[1]), "is kept, but"),
@@ -153,6 +155,20 @@ def test_verify_names_the_first_row_that_fails() -> None:
         far.verify(x)
     with pytest.raises(ValueError, match="must have the selection's 60 rows, got 59"):
         selection.verify(x[:59])
+
+
+def test_verify_names_an_identical_row() -> None:
+    x = np.vstack([smooth(5), smooth(5)])
+    selection = pyredund.select(x, 7)
+    row = selection.removed[0]
+    assert selection.representatives[row] == row - 5
+    with pytest.raises(ValueError, match=f"row {row}: kept row {row - 5} is identical to it|similarity"):
+        swapped(selection, "representatives", row, (row - 4) % 5).verify(x)
+
+
+def test_verify_bears_many_equal_rows() -> None:
+    x = np.ones((30_000, 16), dtype=np.float32)
+    pyredund.select(x, 0.9).verify(x)
 
 
 def similarity(x: np.ndarray, y: np.ndarray) -> np.float32:
