@@ -63,7 +63,7 @@ class Engine:
     isa: str = "auto"
     block: int = 0
     progress: bool | Progress = False
-    sketch_from: int = 4096
+    sketch_from: int = 20_000
 
     @classmethod
     def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False) -> Engine:

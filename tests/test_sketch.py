@@ -130,7 +130,7 @@ def test_a_large_graph_is_the_same_with_and_without() -> None:
     rng = np.random.default_rng(11)
     for x in (rng.normal(size=(9000, 40)), low_rank(9000, 100, 0.05)):
         rows = units(x)
-        engine = Engine.resolve()
+        engine = replace(Engine.resolve(), sketch_from=4096)
         assert (sketch_of(rows, 10, engine) is None) == (not _core.scans_bytes("auto"))
         plain, sketched = (search(rows, 10, replace(engine, sketch_from=at)) for at in (10**9, 4096))
         assert plain.indices.tobytes() == sketched.indices.tobytes()
