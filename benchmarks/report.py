@@ -31,7 +31,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each entry (default: 5)")
     parser.add_argument(
         "--only",
-        choices=NAMES,
+        choices=tuple(TITLES),
         action="append",
         help="data sets of knn and threads (default: all; may be repeated)",
     )
