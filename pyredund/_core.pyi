@@ -38,6 +38,30 @@ def similarities(
     rows: NDArray[np.float32], others: NDArray[np.float32], out: NDArray[np.float32], isa: str
 ) -> None: ...
 def scans_bytes(isa: str) -> bool: ...
+def panel_width(isa: str) -> int: ...
+def locality_order(rows: NDArray[np.float32], leaf: int, n_threads: int) -> NDArray[np.int32]: ...
+def arrange_rows(rows: NDArray[np.float32], order: NDArray[np.int32], back: bool) -> None: ...
+def products(
+    rows: NDArray[np.float32], directions: NDArray[np.float32], out: NDArray[np.float32], n_threads: int, isa: str
+) -> None: ...
+def short_rows(
+    rows: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    norm_slack: float,
+    out: NDArray[np.float32],
+    n_threads: int,
+    isa: str,
+) -> None: ...
+def fill_sketch(
+    rows: NDArray[np.float32],
+    sketch: tuple[object, ...],
+    directions: NDArray[np.float32],
+    norm_slack: float,
+    rotation: NDArray[np.float32],
+    error_slack: float,
+    n_threads: int,
+    isa: str,
+) -> None: ...
 def knn_graph(
     rows: NDArray[np.float32],
     dim: int,
@@ -49,7 +73,7 @@ def knn_graph(
     isa: str,
     block: int,
     progress: _Progress | None,
-) -> None: ...
+) -> dict[str, int]: ...
 def knn_query(
     queries: NDArray[np.float32],
     reference: NDArray[np.float32],

@@ -57,6 +57,8 @@ class Engine:
         True shows a progress bar on standard error; a callable receives (done, total) now and then.
     sketch_from : int
         Rows from which on a sketch is considered; 0 makes one always, whatever the model of its cost says.
+    count : callable, optional
+        Receives how many pairs came how far in each graph that is built; for benchmarks.
     """
 
     n_threads: int = 1
@@ -64,6 +66,7 @@ class Engine:
     block: int = 0
     progress: bool | Progress = False
     sketch_from: int = 20_000
+    count: Callable[[dict[str, int]], object] | None = None
 
     @classmethod
     def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False) -> Engine:

@@ -11,7 +11,7 @@ from pyredund._engine import Engine, Progress
 from pyredund._inputs import RowSource, row_source
 from pyredund._memory import check_memory
 from pyredund._neighbor_graph import NeighborGraph, regular_graph
-from pyredund._sketch import sketch_of
+from pyredund._sketch import Sketch, layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, padded, unit_rows
 
 DEFAULT_K = 32
@@ -133,21 +133,35 @@ def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     """The k nearest other distinct rows of every distinct row."""
     indices = np.empty((rows.n_distinct, k), dtype=np.int32)
     similarities = np.empty((rows.n_distinct, k), dtype=np.float32)
-    sketch = sketch_of(rows, k, engine)
-    floors = guessed_floors(rows, k, engine)
-    with engine.reporting("neighbours") as report:
-        _core.knn_graph(
-            rows.matrix,
-            rows.dim,
-            sketch,
-            floors,
-            indices,
-            similarities,
-            engine.n_threads,
-            engine.isa,
-            engine.block,
-            report,
-        )
+
+    def search_with(sketch: Sketch | None) -> None:
+        # In an order by locality, a row's own surroundings give a floor.
+        floors = guessed_floors(rows, k, engine) if sketch is None or sketch.order is None else None
+        with engine.reporting("neighbours") as report:
+            counts = _core.knn_graph(
+                rows.matrix,
+                rows.dim,
+                sketch,
+                floors,
+                indices,
+                similarities,
+                engine.n_threads,
+                engine.isa,
+                engine.block,
+                report,
+            )
+        if engine.count is not None:
+            engine.count(counts)
+
+    layout = layout_of(rows, k, engine)
+    sketch = None
+    if layout is not None:
+        with rows.arranged(layout.order):
+            sketch = sketch_of(rows, layout, engine)
+            if sketch is not None:
+                search_with(sketch)
+    if sketch is None:
+        search_with(None)
     return regular_graph(indices, similarities, rows.n_distinct)
 
 

@@ -1,21 +1,29 @@
 """A coarse copy of the unit rows that rules most pairs out before they are scored.
 
-Three steps, each of which can only raise the score of a pair, by an amount that is known:
+Each step can only raise the bound of a pair, by an amount that is known:
 
-1. *Fewer coordinates.* With an orthonormal basis Q of some m directions, a unit row x is Q p + q, and by
-   Cauchy-Schwarz x.x' = p.p' + q.q' <= p.p' + |q||q'|: the product of rows z = (p, |q|) of m + 1 coordinates. Q spans
-   the directions in which a sample of the rows extends most, but any Q is correct.
-2. *Even coordinates.* Rotating z changes no product, and leaves no coordinate that is large in every row.
-3. *Bytes.* z is rounded twice, to a = round(s z) / s in [-127, 127] / s and b = round(t z) / t in [-63, 63] / t. Then
-   z.z' = a.b' + (z - a).b' + z.(z' - b') <= a.b' + e (1 + f) + f with e >= |z - a| and f >= |z' - b'| for all rows. The
-   few rows that round worse than the others are left out of e and f, and marked to pass always.
+1. *Fewer coordinates.* With directions D (rows, orthonormal up to rounding) and p about D x, the rest of a unit row,
+   r = x - D'p, has |r|^2 = |x|^2 - |p|^2 - 2 p.(Dx - p) + p.(DD' - 1)p. Let eps >= |DD' - 1| and eta >= |Dx - p|. Then
+   with norm = (1 + norm_slack - |p|^2)^(1/2) >= |r|, by Cauchy-Schwarz, x.x' <= p.p' + norm norm' + slack, where slack
+   covers D r, at most eta + eps long. The directions are those in which a sample of the rows extends most, but any are
+   correct.
+2. *Cells.* The rows (p, norm) in 16 coordinates are put into an order in which near rows have near places. Every run of
+   places is a cell, and whole cells are ruled out by the triangle inequality (cells.hpp).
+3. *Around means.* Rows z, which are (p, norm) or whole rows, are cut into blocks of places. Less the centre of its
+   block a row is shorter, and what was taken off can be added to each pair's bound row by row (byte_bounds.hpp).
+4. *Even coordinates.* Rotating it changes no product, and leaves no coordinate that is large in every row.
+5. *Bytes.* The result u is rounded to a with error e >= |u - a|. Then u.u' <= a.a' + e |u'| + (|u| + e) e', which is
+   again added row by row.
+6. *Longer bounds.* Pairs that pass are bounded again by step 1, in twice as many coordinates each time.
 
-Whether this pays, and m, are chosen by a model of the cost, whose shares of surviving pairs come from a sample.
+Whether all this pays, and how many coordinates, are chosen by a model of the cost, whose shares of surviving pairs come
+from a sample.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,148 +33,278 @@ from pyredund._engine import Engine
 from pyredund._unit_rows import UnitRows, padded
 
 LENGTHS = (16, 24, 32, 48, 64, 96, 128)
-LONGEST = 256  # of a whole row as bytes: beyond, half of its products might not fit into 16 bits
-SAMPLE, PAIRS = 4096, 384  # rows for the basis and thresholds, rows whose pairs stand for all
-BLOCK = 8192
-SMALLEST_CLIP = (127 * 63 / 30_000) ** 0.5  # s t <= 30,000, so that sums of products fit into 16 bits
-MOST_SURE = 0.998  # share of rows that must round well
+LONGEST = 256  # of a whole row as bytes
+SHORT = 16  # coordinates in which cells are made
+SAMPLE, PAIRS, BLOCKS = 4096, 384, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
+WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
 
 # Nanoseconds a pair on the machine that this was tuned on; only their ratios matter.
-TILE_COST, FLOAT_COST, BYTE_COST = 0.10, 0.030, 0.009
-SURVIVOR_COST, PRODUCT_COST = 25.0, 0.10
+TILE_COST, FLOAT_COST, BYTE_COST, NEAR_COST = 0.10, 0.030, 0.009, 0.02
+SURVIVOR_COST, PRODUCT_COST = 12.0, 0.06
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+class Sketch(NamedTuple):
+    """What sketch.hpp describes, as arrays; None where a part is absent."""
+
+    order: NDArray[np.int32] | None
+    bytes: NDArray[np.uint8]
+    errors: Floats
+    norms: Floats
+    centres: Floats
+    scales: Floats
+    most_errors: Floats
+    block: int
+    z_dim: int
+    margin: float
+    bounds: Floats | None
+    lengths: tuple[int, ...]
+    bounds_slack: float
+    cells: Floats | None
+    cells_slack: float
 
 
 @dataclass(frozen=True)
-class _Rounding:
-    """Steps 2 and 3: the rotation, the scales of the two roundings, and how far they may be off."""
+class _Directions:
+    """Step 1: rows of `matrix`, and what rounding may add."""
 
-    rotation: NDArray[np.float64]
-    row_scale: float
-    column_scale: float
-    row_error: float
-    column_error: float
+    matrix: Floats  # (count, stride)
+    norm_slack: float
+    slack: float
 
-    @property
-    def margin(self) -> float:
-        # What is added covers the float32 arithmetic in which the errors are measured.
-        return self.row_error * (1 + self.column_error) + self.column_error + 1e-6 * (1 + len(self.rotation) / 8)
+    @classmethod
+    def of(cls, basis: Doubles, stride: int) -> _Directions:
+        """The float32 form of about orthonormal columns."""
+        matrix = np.zeros((basis.shape[1], stride), dtype=np.float32)
+        matrix[:, : len(basis)] = basis.T
+        wide = matrix.astype(np.float64)
+        eps = float(np.linalg.norm(wide @ wide.T - np.eye(len(wide)))) + 1e-12
+        eta = len(wide) ** 0.5 * _rounding_of_products(stride)
+        return cls(matrix, 2.0**-21 + 1.01 * (2 * eta + eps), 1.01 * (2 * eta + 3 * eps))
 
-    def round(self, z: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        rows = np.clip(np.rint(z * np.float32(self.row_scale)), -127, 127)
-        columns = np.clip(np.rint(z * np.float32(self.column_scale)), -63, 63)
-        return rows, columns
-
-    def errors(
-        self, z: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        row_rest = z - rows / np.float32(self.row_scale)
-        column_rest = z - columns / np.float32(self.column_scale)
-        return np.sqrt(np.einsum("ij,ij->i", row_rest, row_rest)), np.sqrt(
-            np.einsum("ij,ij->i", column_rest, column_rest)
-        )
+    def short(self, rows: Floats, engine: Engine) -> Doubles:
+        """(p, norm) of some rows."""
+        p = _products(rows, self.matrix, engine).astype(np.float64)
+        rest = 1 + self.norm_slack - np.einsum("ij,ij->i", p, p)
+        return np.column_stack([p, np.sqrt(np.maximum(rest, 0))])
 
 
-SketchParts = tuple[
-    NDArray[np.uint8], NDArray[np.int8], NDArray[np.uint8], float, float, float, NDArray[np.float32] | None
-]
+@dataclass(frozen=True)
+class _Rotation:
+    """Step 4: a random rotation of z, and what rounding may add."""
+
+    matrix: Floats  # (bytes, padded coordinates of z)
+    slack: float
+
+    @classmethod
+    def of(cls, z_dim: int) -> _Rotation:
+        """For rows of this many coordinates."""
+        n_bytes = -(-z_dim // 4) * 4
+        matrix = np.zeros((n_bytes, padded(z_dim)), dtype=np.float32)
+        matrix[:, :z_dim] = np.linalg.qr(np.random.default_rng(2).standard_normal((n_bytes, n_bytes)))[0][:, :z_dim]
+        wide = matrix[:, :z_dim].astype(np.float64)
+        eps = float(np.linalg.norm(wide.T @ wide - np.eye(z_dim)))
+        eta = n_bytes**0.5 * _rounding_of_products(matrix.shape[1])
+        return cls(matrix, 4.4 * (eps + 2 * eta))  # rows less their centre have norm 2.1 at most
 
 
-def sketch_of(rows: UnitRows, k: int, engine: Engine) -> SketchParts | None:
-    """The sketch that saves most for k neighbours, in the form that the core takes; None where none pays."""
-    n, dim = rows.n_distinct, rows.dim
+def _rounding_of_products(stride: int) -> float:
+    """How far a float32 product of two unit rows may be off that adds up eight partial sums (Higham 2002, 3.1)."""
+    return 1.01 * (stride / 8 + 8) * 2.0**-24
+
+
+class Layout(NamedTuple):
+    """An order of the rows by locality, and the cells that it makes; None where they do not pay."""
+
+    order: NDArray[np.int32] | None
+    cells: Floats | None
+    cells_slack: float
+    left: float  # share of the pairs that cells leave
+    sample: Floats
+    thresholds: Floats  # of the first rows of the sample
+    basis: Doubles
+
+
+def layout_of(rows: UnitRows, k: int, engine: Engine) -> Layout | None:
+    """Where rows should lie for a sketch; None where there should be none."""
+    n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
     if n < max(2, engine.sketch_from) or k < 1 or not _core.scans_bytes(engine.isa):
         return None
-    sample = rows.matrix[np.sort(np.random.default_rng(0).choice(n, min(n, SAMPLE), replace=False)), :dim]
-    lengths = [length for length in LENGTHS if 3 * length <= 2 * dim]  # bounds, rows and columns fit into a row
-    basis = _leading_directions(sample, max(lengths) - 1) if lengths else np.empty((dim, 0))
-    options: list[tuple[float, NDArray[np.float64], _Rounding]] = []
-    thresholds = _thresholds(sample, k, n)
-    whole = np.zeros((dim, padded(dim)))
-    np.fill_diagonal(whole, 1.0)
-    for directions in [whole] * (dim <= LONGEST) + [basis[:, : length - 1] for length in lengths]:
-        z = _bound_rows(sample.astype(np.float64), directions, dim)
-        rounding = _rounding(z)
-        options.append((_cost(z[:PAIRS], thresholds, rounding, directions.shape[1] < dim, dim), directions, rounding))
-    if not options:
-        return None
-    cost, directions, rounding = min(options, key=lambda option: option[0])
+    count = min(n, max(SAMPLE, n // 64))
+    sample = rows.matrix[np.sort(np.random.default_rng(0).choice(n, count, replace=False)), :dim]
+    lengths = _lengths(dim)
+    ladder = _ladder(lengths[-1], dim) if lengths else ()
+    basis = _leading_directions(sample[:SAMPLE], max(min(SHORT - 1, dim), *ladder, 0), engine)
+    thresholds = _thresholds(sample, k, n, engine)
+
+    directions = _Directions.of(basis[:, : min(SHORT - 1, dim)], stride)
+    short = np.empty((n, SHORT), dtype=np.float32)
+    _core.short_rows(rows.matrix, directions.matrix, directions.norm_slack, short, engine.n_threads, engine.isa)
+    width = _core.panel_width(engine.isa)
+    order = _core.locality_order(short, width, engine.n_threads)
+    cells = short[order]
+    slack = directions.slack + directions.norm_slack
+    left = _share_near(cells, directions.short(sample[:PAIRS], engine), thresholds, width, slack, engine)
+    if left > WORTH_CELLS and engine.sketch_from > 0:
+        return Layout(None, None, slack, 1.0, sample, thresholds, basis)
+    return Layout(order, cells, slack, left, sample, thresholds, basis)
+
+
+def sketch_of(rows: UnitRows, layout: Layout, engine: Engine) -> Sketch | None:
+    """The sketch that saves most, for rows that lie as `layout` says; None where none pays."""
+    n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
+    sample = layout.sample[:PAIRS]
+    block = _block_size(n, _core.panel_width(engine.isa), engine)
+    options: list[tuple[float, int]] = []
+    for length in [0] * (dim <= LONGEST) + _lengths(dim):
+        directions = _Directions.of(layout.basis[:, : length - 1], stride) if length else None
+        z = sample.astype(np.float64) if directions is None else directions.short(sample, engine)
+        margin = _typical_margin(rows, directions, block, engine)
+        options.append((_cost(z, layout, margin, dim, length > 0, engine), length))
+    cost, length = min(options)
     if cost >= TILE_COST + FLOAT_COST * dim and engine.sketch_from > 0:
         return None
-    return _build(rows, directions, rounding)
+    return _build(rows, layout, length, block, engine)
 
 
-def _leading_directions(sample: NDArray[np.float32], count: int) -> NDArray[np.float64]:
+def _lengths(dim: int) -> list[int]:
+    """Coordinates of shorter rows that may pay: bounds, rows and columns fit into a unit row."""
+    return [length for length in LENGTHS if 3 * length <= 2 * dim]
+
+
+def _products(rows: Floats, others: Floats, engine: Engine) -> Floats:
+    """Multiply rows @ others.T on the engine's threads, where a BLAS would use, and keep busy, as many as it likes."""
+
+    def ready(x: Floats) -> Floats:
+        wide = np.zeros((len(x), stride), dtype=np.float32)
+        wide[:, : x.shape[1]] = x
+        return wide
+
+    stride = padded(max(rows.shape[1], others.shape[1]))
+    out = np.empty((len(rows), len(others)), dtype=np.float32)
+    _core.products(ready(rows), ready(others), out, engine.n_threads, engine.isa)
+    return out
+
+
+def _block_size(n: int, width: int, engine: Engine) -> int:
+    """Rows of a block: several blocks for every thread, and a block's bytes in the second-level cache."""
+    wanted = engine.block or max(96, min(n // (8 * engine.n_threads), 1024))
+    return -(-wanted // width) * width
+
+
+def _typical_margin(rows: UnitRows, directions: _Directions | None, block: int, engine: Engine) -> float:
+    """What rounding to bytes adds to the bound of a typical pair, by a few blocks."""
+    margins = []
+    for start in np.linspace(0, max(0, rows.n_distinct - block), BLOCKS).astype(int):
+        part = rows.matrix[start : start + block : 4, : rows.dim]
+        z = part.astype(np.float64) if directions is None else directions.short(part, engine)
+        norms = np.linalg.norm(z - z.mean(axis=0), axis=1)
+        length = z.shape[1]
+        step = norms.max() / min(245.0, 127 * length**0.5 / 4.2)  # as in sketch.cpp
+        margins.append(2 * float(np.median(norms)) * step * (length / 12) ** 0.5)
+    return float(np.mean(margins))
+
+
+def _ladder(length: int, dim: int) -> tuple[int, ...]:
+    """Lengths of the bounds behind bytes of this length."""
+    lengths = [length]
+    while 3 * lengths[-1] <= dim and lengths[-1] < 256:
+        lengths.append(2 * lengths[-1])
+    return tuple(lengths)
+
+
+def _leading_directions(sample: Floats, count: int, engine: Engine) -> Doubles:
     """Orthonormal columns that span about the directions of largest second moment (subspace iteration)."""
-    rows = sample.astype(np.float64)
-    start = np.random.default_rng(1).standard_normal((rows.shape[1], min(count + 8, rows.shape[1])))
-    basis = np.linalg.qr(start)[0]
-    for _ in range(3):
-        basis = np.linalg.qr(rows.T @ (rows @ basis))[0]
-    _, vectors = np.linalg.eigh((rows @ basis).T @ (rows @ basis))
-    return np.ascontiguousarray((basis @ vectors[:, ::-1])[:, :count])
+    width = min(count + 8, sample.shape[1])
+    basis = np.random.default_rng(1).standard_normal((sample.shape[1], width), dtype=np.float32)
+    columns = np.ascontiguousarray(sample.T)
+    for _ in range(2):
+        projected = _products(sample, basis.T, engine)
+        basis = np.linalg.qr(_products(columns, projected.T, engine))[0]
+    projected = _products(sample, basis.T, engine)
+    _, vectors = np.linalg.eigh(_products(projected.T, projected.T, engine))
+    return np.ascontiguousarray(_products(basis, vectors[:, : -count - 1 : -1].T, engine), dtype=np.float64)
 
 
-def _bound_rows(rows: NDArray[np.float64], directions: NDArray[np.float64], dim: int) -> NDArray[np.float64]:
-    """Step 1: z for every row, or the rows themselves where `directions` span everything."""
-    z: NDArray[np.float64] = rows @ directions
-    if directions.shape[1] >= dim:
-        return z
-    rest = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", z, z)
-    return np.column_stack([z, np.sqrt(np.maximum(rest, 0) + 1e-12)])
-
-
-def _rounding(z: NDArray[np.float64]) -> _Rounding:
-    """Rotation and scales for a sample of bound rows, and the errors that nearly all rows keep to."""
-    rotation = np.linalg.qr(np.random.default_rng(2).standard_normal((z.shape[1], z.shape[1])))[0]
-    turned = (z @ rotation).astype(np.float32)
-    clip = max(SMALLEST_CLIP, float(np.quantile(np.abs(turned).max(axis=1), MOST_SURE)))
-    rounding = _Rounding(rotation, 127 / clip, 63 / clip, 0.0, 0.0)
-    row_errors, column_errors = rounding.errors(turned, *rounding.round(turned))
-    limits = [1.02 * float(np.quantile(errors, MOST_SURE)) + 1e-6 for errors in (row_errors, column_errors)]
-    return _Rounding(rotation, 127 / clip, 63 / clip, *limits)
-
-
-def _thresholds(sample: NDArray[np.float32], k: int, n: int) -> NDArray[np.float32]:
+def _thresholds(sample: Floats, k: int, n: int, engine: Engine) -> Floats:
     """About the similarity to the k-th nearest row, of the first rows of the sample."""
-    scores = sample[:PAIRS] @ sample.T
-    rank = min(len(sample) - 1, max(1, round(2 * k * len(sample) / n)))  # bars are lower for most of the way
-    thresholds: NDArray[np.float32] = np.partition(scores, -(rank + 1), axis=1)[:, -(rank + 1)]  # itself comes first
+    scores = _products(sample[:PAIRS], sample, engine)
+    rank = min(len(sample) - 1, max(1, round(1.2 * k * len(sample) / n)))  # bars are lower for some of the way
+    thresholds: Floats = np.partition(scores, -(rank + 1), axis=1)[:, -(rank + 1)]  # itself comes first
     return thresholds
 
 
-def _cost(
-    z: NDArray[np.float64], thresholds: NDArray[np.float32], rounding: _Rounding, shorter: bool, dim: int
-) -> float:
+def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, slack: float, engine: Engine) -> float:
+    """Share of the pairs that cells leave, by a sample of the rows; cells whose rows reach farther are not counted."""
+    whole = len(cells) // width * width
+    groups = cells[:whole].reshape(-1, width, cells.shape[1])
+    if len(groups) == 0:
+        return 1.0
+    centres = groups.mean(axis=1)
+    radii = np.sqrt(((groups - centres[:, None]) ** 2).sum(axis=2).max(axis=1))
+    reaches = np.sqrt(np.maximum(0, 2 - 2 * (thresholds - slack)))
+    rows = np.zeros((len(short), cells.shape[1]), dtype=np.float32)
+    rows[:, : short.shape[1]] = short
+    squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * _products(rows, centres, engine)
+    near = np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2
+    return float(near.mean())
+
+
+def _cost(z: Doubles, layout: Layout, margin: float, dim: int, shorter: bool, engine: Engine) -> float:
     """Time that the model expects for one pair."""
     pairs = np.triu_indices(len(z), 1)
-    above = (z @ z.T - np.minimum.outer(thresholds, thresholds))[pairs]
+    narrow = z.astype(np.float32)
+    above = (_products(narrow, narrow, engine) - np.minimum.outer(layout.thresholds, layout.thresholds))[pairs]
     length = z.shape[1]
     exactly = SURVIVOR_COST + PRODUCT_COST * dim
-    cost = TILE_COST + BYTE_COST * length
-    survive = float((above >= -rounding.margin).mean()) + 2 * (1 - MOST_SURE)
+    cost = NEAR_COST + layout.left * (TILE_COST + BYTE_COST * length)
+    survive = float((above >= -margin).mean())
     if not shorter:
         return float(cost + survive * exactly)
     return float(cost + survive * (SURVIVOR_COST + PRODUCT_COST * length) + (above >= 0).mean() * exactly)
 
 
-def _build(rows: UnitRows, directions: NDArray[np.float64], rounding: _Rounding) -> SketchParts:
-    n, dim, length = rows.n_distinct, rows.dim, len(rounding.rotation)
-    shorter = directions.shape[1] < dim
-    byte_rows = np.full((n, length), 128, dtype=np.uint8)
-    byte_columns = np.zeros((n, length), dtype=np.int8)
-    always = np.empty(n, dtype=np.uint8)
-    bounds = np.zeros((n, padded(length)), dtype=np.float32) if shorter else None
-    for start in range(0, n, BLOCK):
-        part = slice(start, start + BLOCK)
-        z = _bound_rows(rows.matrix[part, :dim].astype(np.float64), directions, dim)
-        turned = (z @ rounding.rotation).astype(np.float32)
-        if bounds is not None:
-            bounds[part, :length] = turned
-        rounded_rows, rounded_columns = rounding.round(turned)
-        row_errors, column_errors = rounding.errors(turned, rounded_rows, rounded_columns)
-        byte_rows[part] = rounded_rows + 128
-        byte_columns[part] = rounded_columns
-        always[part] = (row_errors > rounding.row_error) | (column_errors > rounding.column_error)
-    # Rounding z to float32 moves a product of two of them by less than 2^-22.
-    scale = rounding.row_scale * rounding.column_scale
-    return byte_rows, byte_columns, always, scale, rounding.margin, 2.0**-22, bounds
+def _build(
+    rows: UnitRows,
+    layout: Layout,
+    length: int,
+    block: int,
+    engine: Engine,
+) -> Sketch:
+    n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
+    lengths = _ladder(length, dim) if length else ()
+    directions = _Directions.of(layout.basis[:, : max(lengths, default=1) - 1], stride)
+    z_dim = length or dim
+    rotation = _Rotation.of(z_dim)
+    n_blocks, n_bytes, z_stride = -(-n // block), len(rotation.matrix), rotation.matrix.shape[1]
+    rounding = 3 * _rounding_of_products(z_stride) + 2e-6  # of offsets, of sums with them and of bars
+    sketch = Sketch(
+        order=layout.order,
+        bytes=np.empty((n, n_bytes), dtype=np.uint8),
+        errors=np.empty(n, dtype=np.float32),
+        norms=np.empty(n, dtype=np.float32),
+        centres=np.empty((n_blocks, z_stride), dtype=np.float32),
+        scales=np.empty(n_blocks, dtype=np.float32),
+        most_errors=np.empty(n_blocks, dtype=np.float32),
+        block=block,
+        z_dim=z_dim,
+        margin=rotation.slack + rounding + (directions.slack if length else 0.0),
+        bounds=np.zeros((n, padded(lengths[-1] + len(lengths) - 1)), dtype=np.float32) if lengths else None,
+        lengths=lengths,
+        bounds_slack=directions.slack + _rounding_of_products(max(lengths, default=0)) + 2.0**-22,
+        cells=layout.cells,
+        cells_slack=layout.cells_slack,
+    )
+    _core.fill_sketch(
+        rows.matrix,
+        sketch,
+        directions.matrix,
+        directions.norm_slack,
+        rotation.matrix,
+        1e-7,
+        engine.n_threads,
+        engine.isa,
+    )
+    return sketch

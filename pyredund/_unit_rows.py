@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +38,17 @@ class UnitRows:
     dim: int
     class_of: NDArray[np.int32] | None
     n_rows: int
+
+    @contextmanager
+    def arranged(self, order: NDArray[np.int32] | None) -> Iterator[None]:
+        """Meanwhile, `matrix` holds its rows in this order; None leaves them where they are."""
+        if order is not None:
+            _core.arrange_rows(self.matrix, order, False)
+        try:
+            yield
+        finally:
+            if order is not None:
+                _core.arrange_rows(self.matrix, order, True)
 
     @property
     def n_distinct(self) -> int:

@@ -32,30 +32,38 @@ struct Data {
 
 // The scan of `packed` against a double loop over `data`, which holds the same numbers.
 bool scan_is_right(const Kernels& kernels, const Scanner& scanner, const Data& data, const void* rows,
-                   const void* columns, std::int64_t stride, float scale, bool roomy) {
+                   const void* columns, std::int64_t stride, float scale, bool roomy, bool offset, bool pick) {
   using Found = std::tuple<std::int64_t, std::int64_t, float>;
   const std::int64_t width = kernels.panel_width;
   const std::int64_t strip = static_cast<std::int64_t>(kernels.strip_height) * width;
   const std::vector<float> row_bars = integers(data.n_rows, -1, static_cast<int>(scale));
   const std::vector<float> column_bars = integers(width, static_cast<int>(scale / 2), static_cast<int>(scale));
   std::vector<float> panel(width * (data.dim + 1), 99.0f);
+  const std::vector<float> row_offsets = integers(data.n_rows, -9, 9), column_offsets = integers(width, -9, 9);
+  std::vector<std::int32_t> picks;
+  for (std::int64_t r = 0; r < data.n_rows; ++r) {
+    if (!pick || random_numbers() % 3 > 0) picks.push_back(static_cast<std::int32_t>(r));
+  }
   scanner.pack_panel(columns, stride, data.n_columns, data.dim, panel.data());
 
   std::set<Found> expected, found;
-  for (std::int64_t r = 0; r < data.n_rows; ++r) {
+  for (const std::int32_t r : picks) {
     for (std::int64_t c = 0; c < data.n_columns; ++c) {
-      float score = 0.0f;
+      float score = offset ? column_offsets[c] : 0.0f;
       for (std::int64_t i = 0; i < data.dim; ++i) {
         score += data.rows[r * data.stride + i] * data.columns[c * data.stride + i];
       }
-      if (score >= row_bars[r] || score >= column_bars[c]) expected.insert({r, c, score});
+      const float of_row = offset ? row_offsets[r] : 0.0f;  // moves the bars, not the score that is told
+      if (score + of_row >= row_bars[r] || score + of_row >= column_bars[c]) expected.insert({r, c, score});
     }
   }
   std::vector<Survivor> survivors(roomy ? 8 * strip : strip + 1);
   PanelScan scan{};
   scan.rows = rows;
   scan.stride = stride;
-  scan.n_rows = data.n_rows;
+  scan.n_rows = static_cast<std::int64_t>(picks.size());
+  scan.picks = pick ? picks.data() : nullptr;
+  if (offset) scan.row_offsets = row_offsets.data(), scan.column_offsets = column_offsets.data();
   scan.panel = panel.data();
   scan.dim = data.dim;
   scan.n_columns = data.n_columns;
@@ -65,10 +73,10 @@ bool scan_is_right(const Kernels& kernels, const Scanner& scanner, const Data& d
   scan.capacity = static_cast<std::int64_t>(survivors.size());
   std::int64_t listed = 0;
   const std::int64_t waiting = roomy ? 3 : 0;  // survivors of an earlier call, which the scan appends to
-  for (std::int64_t row = 0; row < data.n_rows;) {
+  for (std::int64_t row = 0; row < scan.n_rows;) {
     std::int64_t n_survivors = waiting;
     const std::int64_t done = scanner.scan_panel(scan, row, &n_survivors);
-    if (done <= 0 || row + done > data.n_rows) return false;
+    if (done <= 0 || row + done > scan.n_rows) return false;
     for (std::int64_t s = waiting; s < n_survivors; ++s) {
       found.insert({survivors[s].row, survivors[s].column, survivors[s].approximate});
     }
@@ -90,19 +98,81 @@ bool float_scan_is_right(const Kernels& kernels, std::int64_t dim, std::int64_t 
   const Data data = random_data(dim, n_rows, n_columns, 3, 3);
   const std::int64_t bytes = data.stride * static_cast<std::int64_t>(sizeof(float));
   return scan_is_right(kernels, kernels.floats, data, data.rows.data(), data.columns.data(), bytes, 2.0f + 2.0f * dim,
-                       roomy);
+                       roomy, false, roomy);
 }
 
 bool byte_scan_is_right(const Kernels& kernels, std::int64_t dim, std::int64_t n_rows, std::int64_t n_columns,
                         bool roomy) {
   if (kernels.bytes.scan_panel == nullptr || dim % 4 != 0) return true;
   // Numbers as large as sums of 16 bits allow: with 4 coordinates the largest there are.
-  const Data data = random_data(dim, n_rows, n_columns, dim == 4 ? 127 : 20, dim == 4 ? 63 : 20);
-  std::vector<std::uint8_t> rows;
-  std::vector<std::int8_t> columns;
+  const Data data = random_data(dim, n_rows, n_columns, dim == 4 ? 127 : 20, dim == 4 ? 64 : 20);
+  std::vector<std::uint8_t> rows, columns;
   for (const float number : data.rows) rows.push_back(static_cast<std::uint8_t>(number + 128));
-  for (const float number : data.columns) columns.push_back(static_cast<std::int8_t>(number));
-  return scan_is_right(kernels, kernels.bytes, data, rows.data(), columns.data(), data.stride, 100.0f * dim, roomy);
+  for (const float number : data.columns) columns.push_back(static_cast<std::uint8_t>(number + 128));
+  for (const bool pick : {false, true}) {
+    if (!scan_is_right(kernels, kernels.bytes, data, rows.data(), columns.data(), data.stride, 100.0f * dim, roomy,
+                       true, pick)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool marks_are_right(const Kernels& kernels, std::int64_t dim, std::int64_t n_rows, std::int64_t n_cells) {
+  const std::int64_t width = kernels.panel_width;
+  const Data data = random_data(dim, n_rows, n_cells, 3, 3);
+  std::vector<float> reaches = integers(n_rows, 0, 4), radii = integers(width, 0, 4), limits = integers(width, 0, 60);
+  std::vector<float> column_limits = integers(width, 0, 60);
+  for (float& reach : reaches) reach *= 2.0f;  // half of their squares are integers
+  for (std::int64_t c = n_cells; c < width; ++c) limits[c] = column_limits[c] = 1e30f;
+  std::vector<float> packed(width * (dim + 1));
+  kernels.floats.pack_panel(data.columns.data(), data.stride * static_cast<std::int64_t>(sizeof(float)), n_cells, dim,
+                            packed.data());
+  std::vector<std::uint32_t> near(n_rows, 77);
+  CellScan scan{};
+  scan.rows = data.rows.data();
+  scan.stride = data.stride;
+  scan.n_rows = n_rows;
+  scan.cells = packed.data();
+  scan.dim = dim;
+  scan.reaches = reaches.data();
+  scan.radii = radii.data();
+  scan.limits = limits.data();
+  scan.column_limits = column_limits.data();
+  scan.near = near.data();
+  kernels.mark_near(scan);
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    std::uint32_t expected = 0;
+    for (std::int64_t c = 0; c < n_cells; ++c) {
+      float score = 0.0f;
+      for (std::int64_t i = 0; i < dim; ++i) {
+        score += data.rows[r * data.stride + i] * data.columns[c * data.stride + i];
+      }
+      const float grown = limits[c] - reaches[r] * radii[c] - reaches[r] * reaches[r] / 2.0f;
+      if (score >= grown || score >= column_limits[c]) expected |= std::uint32_t{1} << c;
+    }
+    if (near[r] != expected) return false;
+  }
+  return true;
+}
+
+bool projection_is_right(const Kernels& kernels, std::int64_t stride, std::int64_t n_rows, std::int64_t n_directions) {
+  const std::vector<float> rows = integers(n_rows * stride, -3, 3), directions = integers(n_directions * stride, -3, 3);
+  std::vector<const float*> row;
+  for (std::int64_t r = 0; r < n_rows; ++r) row.push_back(rows.data() + r * stride);
+  const std::int64_t out_stride = n_directions + 2;
+  std::vector<float> out(n_rows * out_stride, 77.0f);
+  kernels.project(row.data(), n_rows, directions.data(), n_directions, stride, out.data(), out_stride);
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    for (std::int64_t c = 0; c < out_stride; ++c) {
+      float expected = c < n_directions ? 0.0f : 77.0f;
+      for (std::int64_t i = 0; c < n_directions && i < stride; ++i) {
+        expected += rows[r * stride + i] * directions[c * stride + i];
+      }
+      if (out[r * out_stride + c] != expected) return false;
+    }
+  }
+  return true;
 }
 
 bool score_is_right(const Kernels& kernels, std::int64_t stride) {
@@ -140,6 +210,19 @@ int main() {
       if (score_is_right(kernels, stride)) continue;
       std::printf("score differs: %d coordinates\n", int(stride));
       return 1;
+    }
+  }
+  for (const std::int64_t n_rows : {std::int64_t{1}, strip, 3 * strip + 1}) {
+    for (const std::int64_t n : {std::int64_t{1}, width / 2, width - 1, width}) {
+      if (!marks_are_right(kernels, 16, n_rows, n)) {
+        std::printf("marks differ: %d rows, %d cells\n", int(n_rows), int(n));
+        return 1;
+      }
+      for (const std::int64_t stride : {8, 16, 64, 72}) {
+        if (projection_is_right(kernels, stride, n_rows, n)) continue;
+        std::printf("projection differs: %d rows, %d directions, stride %d\n", int(n_rows), int(n), int(stride));
+        return 1;
+      }
     }
   }
   std::printf("right\n");

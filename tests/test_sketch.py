@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
 from pyredund._knn_graph import search
-from pyredund._sketch import sketch_of
+from pyredund._sketch import Sketch, layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 ALWAYS = replace(Engine.resolve(), sketch_from=0, block=40)
@@ -83,36 +83,75 @@ def test_a_sketch_loses_no_neighbour_among_ties(name: str) -> None:
 @pytest.mark.parametrize("dim", [2, 64, 300])
 def test_every_pair_keeps_to_the_margins(name: str, dim: int) -> None:
     rows = units(SETS[name](150, dim))
-    sketch = sketch_of(rows, 5, ALWAYS)
-    if sketch is None:
+    layout = layout_of(rows, 5, ALWAYS)
+    if layout is None:
         assert rows.n_distinct < 2 or not _core.scans_bytes("auto")
         return
-    byte_rows, byte_columns, always, scale, margin, slack, bounds = sketch
-    exact = rows.matrix.astype(np.float64) @ rows.matrix.T.astype(np.float64)
-    if bounds is not None:
-        upper = bounds.astype(np.float64) @ bounds.T.astype(np.float64)
-        assert (upper + slack >= exact).all()
-        exact = upper
-    sums = (byte_rows.astype(np.int64) - 128) @ byte_columns.T.astype(np.int64)
-    sure = ~((always[:, None] != 0) | (always[None, :] != 0))
-    assert (sums / scale + margin >= exact)[sure].all()
-    assert np.abs(byte_columns).max() <= 63
-    halves = [np.abs(sums_of(byte_rows, byte_columns, first)).max() for first in (0, 2)]
-    assert max(halves) < 2**15
-    assert always.mean() <= 0.05
+    before = rows.matrix.copy()
+    with rows.arranged(layout.order):
+        assert layout.order is not None
+        np.testing.assert_array_equal(rows.matrix, before[layout.order])
+        sketch = sketch_of(rows, layout, ALWAYS)
+        assert sketch is not None
+        wide = rows.matrix.astype(np.float64)
+        exact = wide @ wide.T
+        assert (upper_bound_by_bytes(sketch, wide) >= exact).all()
+        for upper in upper_bounds(sketch):
+            assert (upper >= exact).all()
+        assert sketch.cells is not None
+        cells = sketch.cells.astype(np.float64)
+        assert (cells @ cells.T + sketch.cells_slack >= exact).all()
+        # Norms may exceed 1 by what the slack holds, and fall short of it by a rounding.
+        squared = (cells**2).sum(axis=1)
+        assert (squared >= 1 - 1e-6).all()
+        assert (squared <= 1 + sketch.cells_slack + 1e-6).all()
+    np.testing.assert_array_equal(rows.matrix, before)
+    check_bytes(sketch.bytes.astype(np.int64) - 128)
 
 
-def sums_of(rows: NDArray[np.uint8], columns: NDArray[np.int8], first: int) -> NDArray[np.int64]:
-    part = np.arange(rows.shape[1]) % 4 // 2 == first // 2
-    sums: NDArray[np.int64] = (rows[:, part].astype(np.int64) - 128) @ columns[:, part].T.astype(np.int64)
-    return sums
+def upper_bound_by_bytes(sketch: Sketch, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The bound that every pair of places gets, as the comment in byte_bounds.hpp states it but in float64."""
+    z = rows[:, : sketch.z_dim] if sketch.bounds is None else sketch.bounds[:, : sketch.z_dim].astype(np.float64)
+    block = np.arange(len(rows)) // sketch.block
+    centres = sketch.centres[:, : sketch.z_dim].astype(np.float64)[block]
+    values = (sketch.bytes.astype(np.float64) - 128) / sketch.scales.astype(np.float64)[block][:, None]
+    norms, errors = sketch.norms.astype(np.float64), sketch.errors.astype(np.float64)
+    assert (np.linalg.norm(z - centres, axis=1) <= norms + 1e-5).all()
+    rounding = np.outer(errors, norms) + np.outer(norms + errors, errors)
+    around = z @ centres.T + (centres @ z.T) - centres @ centres.T
+    bound: NDArray[np.float64] = around + values @ values.T + rounding + sketch.margin
+    return bound
+
+
+def upper_bounds(sketch: Sketch) -> Iterator[NDArray[np.float64]]:
+    """The bounds of every length."""
+    if sketch.bounds is None:
+        return
+    bounds = sketch.bounds.astype(np.float64)
+    longest, short = sketch.lengths[-1], sketch.lengths[0]
+    yield bounds[:, :short] @ bounds[:, :short].T + sketch.bounds_slack
+    for level, length in enumerate(sketch.lengths[1:]):
+        held = np.delete(bounds[:, :length], short - 1, axis=1)
+        norm = bounds[:, longest + level]
+        yield held @ held.T + np.outer(norm, norm) + sketch.bounds_slack
+
+
+def check_bytes(values: NDArray[np.int64]) -> None:
+    """What the scanner of bytes asks for, so that no sum of 16 bits overflows."""
+    assert values.min() >= -127
+    assert np.abs(values).reshape(len(values), -1, 2).sum(axis=2).max() <= 128
+    for half in (0, 1):
+        part = values[:, np.arange(values.shape[1]) % 4 // 2 == half]
+        assert (part**2).sum(axis=1).max() < 2**15
 
 
 def graph_with_floors(x: NDArray[Any], k: int, floors: NDArray[np.float32]) -> NDArray[np.int32]:
     rows = units(x)
     indices = np.empty((rows.n_distinct, k), dtype=np.int32)
     scores = np.empty((rows.n_distinct, k), dtype=np.float32)
-    _core.knn_graph(rows.matrix, rows.dim, sketch_of(rows, k, ALWAYS), floors, indices, scores, 2, "auto", 16, None)
+    layout = layout_of(rows, k, ALWAYS)
+    sketch = sketch_of(rows, layout._replace(order=None, cells=None), ALWAYS) if layout is not None else None
+    _core.knn_graph(rows.matrix, rows.dim, sketch, floors, indices, scores, 2, "auto", 16, None)
     return indices
 
 
@@ -131,7 +170,7 @@ def test_a_large_graph_is_the_same_with_and_without() -> None:
     for x in (rng.normal(size=(9000, 40)), low_rank(9000, 100, 0.05)):
         rows = units(x)
         engine = replace(Engine.resolve(), sketch_from=4096)
-        assert (sketch_of(rows, 10, engine) is None) == (not _core.scans_bytes("auto"))
+        assert (layout_of(rows, 10, engine) is None) == (not _core.scans_bytes("auto"))
         plain, sketched = (search(rows, 10, replace(engine, sketch_from=at)) for at in (10**9, 4096))
         assert plain.indices.tobytes() == sketched.indices.tobytes()
         assert plain.similarities.tobytes() == sketched.similarities.tobytes()

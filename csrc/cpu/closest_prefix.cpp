@@ -108,7 +108,8 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
       };
       const MatrixView tile_rows{row_data.data(), count, rows.dim, rows.stride};
       TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(tile_rows), scan_rows(picks), rows.dim);
-      scan.scan({0, count, 0, until[which[count - 1]], false}, bars.data() + begin, nullptr, resolve, watch);
+      scan.scan({0, count, 0, until[which[count - 1]], false}, bars.data() + begin, nullptr, nullptr, nullptr, resolve,
+                watch);
       for (std::int64_t r = 0; r < count; ++r) {
         for (const Change& listed : listed_picks(graph, place_of, which[r])) {
           closest[begin + r].offer(order, listed.place, listed.similarity);

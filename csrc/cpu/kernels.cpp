@@ -3,61 +3,10 @@
 // anonymous namespace.
 #include "cpu/kernels.hpp"
 
-#if defined(__AVX2__) || defined(__AVX512F__)
-#include <immintrin.h>
-#endif
+#include "cpu/kernel_vectors.hpp"
 
 namespace pyredund::cpu {
 namespace {
-
-// A strip of kStrip rows times kVectors vectors of columns keeps its scores in registers: 12 of 16 (SSE,
-// AVX2) or 28 of 32 (AVX-512), the rest hold the panel's vectors and one broadcast coordinate.
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kStrip = 14;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8, kStrip = 6;
-#else
-constexpr int kLanes = 4, kStrip = 6;
-#endif
-constexpr int kVectors = 2;
-constexpr int kPanel = kLanes * kVectors;
-
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
-typedef float UnalignedVector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4)));
-typedef std::int32_t Mask __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
-
-inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
-inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }  // compiles to the minimum instruction
-inline Vector broadcast(float value) { return value - Vector{}; }    // x - 0 is x, also for -0: it folds away
-
-#if defined(__AVX512F__)
-inline unsigned lanes_reaching(Vector score, Vector bar) {
-  return _mm512_cmp_ps_mask((__m512)score, (__m512)bar, _CMP_GE_OQ);
-}
-#elif defined(__AVX2__)
-inline unsigned lanes_reaching(Vector score, Vector bar) {
-  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)score, (__m256)bar, _CMP_GE_OQ)));
-}
-#else
-inline unsigned lanes_reaching(Vector score, Vector bar) {
-  const Mask reached = score >= bar;
-  unsigned bits = 0;
-  for (int lane = 0; lane < kLanes; ++lane) bits |= static_cast<unsigned>(reached[lane] & 1) << lane;
-  return bits;
-}
-#endif
-
-inline bool any(Mask mask) {
-#if defined(__AVX512F__)
-  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
-#elif defined(__AVX2__)
-  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
-#else
-  typedef std::int64_t Halves __attribute__((vector_size(16)));
-  const Halves halves = (Halves)mask;
-  return (halves[0] | halves[1]) != 0;
-#endif
-}
 
 void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
   float* panel = static_cast<float*>(packed);
@@ -70,19 +19,25 @@ void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_column
   }
 }
 
+inline std::int32_t picked(const PanelScan& scan, std::int64_t at) {
+  return scan.picks != nullptr ? scan.picks[at] : static_cast<std::int32_t>(at);
+}
+
 // Rare enough to stand outside of the loop that has to stay in registers.
 __attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std::int64_t first,
                                                      const Vector (*score)[kVectors], Survivor* next) {
   for (int r = 0; r < kStrip && first + r < scan.n_rows; ++r) {
-    const Vector row_bar = broadcast(scan.row_bars[first + r]);
+    const std::int32_t row = picked(scan, first + r);
+    const Vector row_bar = broadcast(scan.row_bars[row]);
+    const Vector offset = broadcast(scan.row_offsets != nullptr ? scan.row_offsets[row] : 0.0f);
     for (int v = 0; v < kVectors; ++v) {
-      const Vector bar = smaller(row_bar, load(scan.column_bars + v * kLanes));
+      const Vector bar = smaller(row_bar, load(scan.column_bars + v * kLanes)) - offset;
       const float* scores = reinterpret_cast<const float*>(&score[r][v]);
       for (unsigned bits = lanes_reaching(score[r][v], bar); bits != 0; bits &= bits - 1) {
         const int lane = __builtin_ctz(bits);
         const std::int64_t column = v * kLanes + lane;
         if (column >= scan.n_columns) break;
-        *next++ = {static_cast<std::int32_t>(first + r), static_cast<std::int32_t>(column), scores[lane]};
+        *next++ = {row, static_cast<std::int32_t>(column), scores[lane]};
       }
     }
   }
@@ -90,7 +45,8 @@ __attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std:
 }
 
 // Whether any score reaches the smaller of its bars; if so its survivors are appended. Written for scores in registers.
-inline Survivor* test_strip(const PanelScan& scan, std::int64_t first, const float* row_bar,
+// `row_offset` is null where scores have none.
+inline Survivor* test_strip(const PanelScan& scan, std::int64_t first, const float* row_bar, const float* row_offset,
                             const Vector (&score)[kStrip][kVectors], Survivor* next) {
   const Vector column_bar0 = load(scan.column_bars);
   const Vector column_bar1 = load(scan.column_bars + kLanes);
@@ -98,8 +54,9 @@ inline Survivor* test_strip(const PanelScan& scan, std::int64_t first, const flo
 #pragma GCC unroll 14
   for (int r = 0; r < kStrip; ++r) {
     const Vector bar = broadcast(row_bar[r]);
-    survives |= score[r][0] >= smaller(bar, column_bar0);
-    survives |= score[r][1] >= smaller(bar, column_bar1);
+    const Vector offset = row_offset != nullptr ? broadcast(row_offset[r]) : Vector{};
+    survives |= score[r][0] >= smaller(bar, column_bar0) - offset;
+    survives |= score[r][1] >= smaller(bar, column_bar1) - offset;
   }
   if (!any(survives)) return next;
   Vector stored[kStrip][kVectors];  // only here do scores leave the registers
@@ -113,7 +70,7 @@ inline Survivor* test_strip(const PanelScan& scan, std::int64_t first, const flo
 
 // Beyond the last row a strip takes that row again, which append_survivors leaves out.
 inline std::int64_t row_of_strip(const PanelScan& scan, std::int64_t row) {
-  return row < scan.n_rows ? row : scan.n_rows - 1;
+  return picked(scan, row < scan.n_rows ? row : scan.n_rows - 1);
 }
 
 std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
@@ -142,7 +99,7 @@ std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int
         score[r][1] += coordinate * column1;
       }
     }
-    next = test_strip(scan, first, row_bar, score, next);
+    next = test_strip(scan, first, row_bar, nullptr, score, next);
   }
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;
@@ -183,12 +140,15 @@ void pack_bytes(const void* columns, std::int64_t stride, std::int64_t n_columns
   __builtin_memset(panel, 0, static_cast<std::size_t>(dim * kPanel));
   std::int16_t start[2 * kPanel] = {};
   for (std::int64_t column = 0; column < n_columns; ++column) {
-    const std::int8_t* from = static_cast<const std::int8_t*>(columns) + column * stride;
+    const std::uint8_t* from = static_cast<const std::uint8_t*>(columns) + column * stride;
     int even = 0, odd = 0;  // sums of the first and of the second pair of every four coordinates
     for (std::int64_t i = 0; i < dim; i += 4) {
-      __builtin_memcpy(panel + (i / 4 * kPanel + column) * 4, from + i, 4);
-      even += from[i] + from[i + 1];
-      odd += from[i + 2] + from[i + 3];
+      std::uint32_t four;
+      __builtin_memcpy(&four, from + i, 4);
+      four ^= 0x80808080u;  // takes 128 off
+      __builtin_memcpy(panel + (i / 4 * kPanel + column) * 4, &four, 4);
+      even += from[i] + from[i + 1] - 256;
+      odd += from[i + 2] + from[i + 3] - 256;
     }
     start[2 * column] = static_cast<std::int16_t>(-128 * even);
     start[2 * column + 1] = static_cast<std::int16_t>(-128 * odd);
@@ -202,14 +162,17 @@ std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int6
   const std::int8_t* const behind = static_cast<const std::int8_t*>(scan.panel) + scan.dim * kPanel;
   const Bytes start0 = load_bytes(behind);
   const Bytes start1 = load_bytes(behind + kLanes * 4);
+  const Vector column_offset0 = load(scan.column_offsets);
+  const Vector column_offset1 = load(scan.column_offsets + kLanes);
   std::int64_t first = first_row;
   for (; first < scan.n_rows && next <= end; first += kStrip) {
     const std::uint8_t* row[kStrip];
-    float row_bar[kStrip];
+    float row_bar[kStrip], row_offset[kStrip];
     for (int r = 0; r < kStrip; ++r) {
       const std::int64_t at = row_of_strip(scan, first + r);
       row[r] = static_cast<const std::uint8_t*>(scan.rows) + at * scan.stride;
       row_bar[r] = scan.row_bars[at];
+      row_offset[r] = scan.row_offsets[at];
     }
     Bytes sums[kStrip][kVectors];
 #pragma GCC unroll 14
@@ -231,10 +194,10 @@ std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int6
     Vector score[kStrip][kVectors];
 #pragma GCC unroll 14
     for (int r = 0; r < kStrip; ++r) {
-      score[r][0] = total(sums[r][0]);
-      score[r][1] = total(sums[r][1]);
+      score[r][0] = total(sums[r][0]) + column_offset0;
+      score[r][1] = total(sums[r][1]) + column_offset1;
     }
-    next = test_strip(scan, first, row_bar, score, next);
+    next = test_strip(scan, first, row_bar, row_offset, score, next);
   }
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;
@@ -244,10 +207,6 @@ constexpr Scanner kBytes = {pack_bytes, scan_bytes};
 #else
 constexpr Scanner kBytes = {nullptr, nullptr};
 #endif
-
-typedef float Eight __attribute__((vector_size(32)));
-typedef float UnalignedEight __attribute__((vector_size(32), aligned(4)));
-inline Eight eight(const float* from) { return *reinterpret_cast<const UnalignedEight*>(from); }
 
 float approximate(const float* x, const float* y, std::int64_t stride) {
   Eight sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};  // four chains, so that additions need not wait for each other
@@ -260,7 +219,85 @@ float approximate(const float* x, const float* y, std::int64_t stride) {
   }
   for (; i < stride; i += 8) sum0 += eight(x + i) * eight(y + i);
   const Eight sum = (sum0 + sum1) + (sum2 + sum3);
-  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+  return sum_of_lanes(sum);
+}
+
+// Four rows and a few directions at once: sums stay in registers, and each direction is read once for four rows.
+#define PYREDUND_PROJECT(name, count)                                                                      \
+  inline void name(const float* const* x, const float* directions, std::int64_t stride, float (*out)[4]) { \
+    Eight sum[count][4];                                                                                   \
+    _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) {                                              \
+      sum[b][0] = sum[b][1] = sum[b][2] = sum[b][3] = Eight{};                                             \
+    }                                                                                                      \
+    for (std::int64_t i = 0; i < stride; i += 8) {                                                         \
+      Eight q[count];                                                                                      \
+      _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) q[b] = eight(directions + b * stride + i);   \
+      _Pragma("GCC unroll 4") for (int a = 0; a < 4; ++a) {                                                \
+        const Eight coordinates = eight(x[a] + i);                                                         \
+        _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) sum[b][a] += coordinates * q[b];           \
+      }                                                                                                    \
+    }                                                                                                      \
+    for (int b = 0; b < count; ++b) sums_of_lanes(sum[b], out[b]);                                         \
+  }
+PYREDUND_PROJECT(project_on_one, 1)
+PYREDUND_PROJECT(project_on_three, 3)
+
+void project(const float* const* rows, std::int64_t n_rows, const float* directions, std::int64_t n_directions,
+             std::int64_t stride, float* out, std::int64_t out_stride) {
+  for (std::int64_t r = 0; r < n_rows; r += 4) {
+    const float* x[4];
+    for (int a = 0; a < 4; ++a) x[a] = rows[r + a < n_rows ? r + a : n_rows - 1];
+    const std::int64_t n_together = n_rows - r < 4 ? n_rows - r : 4;
+    std::int64_t c = 0;
+    float found[3][4];
+    for (; c + 3 <= n_directions; c += 3) {
+      project_on_three(x, directions + c * stride, stride, found);
+      for (std::int64_t a = 0; a < n_together; ++a) {
+        for (int b = 0; b < 3; ++b) out[(r + a) * out_stride + c + b] = found[b][a];
+      }
+    }
+    for (; c < n_directions; ++c) {
+      project_on_one(x, directions + c * stride, stride, found);
+      for (std::int64_t a = 0; a < n_together; ++a) out[(r + a) * out_stride + c] = found[0][a];
+    }
+  }
+}
+
+void mark_near(const CellScan& scan) {
+  const Vector half = broadcast(0.5f);
+  const Vector limit0 = load(scan.limits), limit1 = load(scan.limits + kLanes);
+  const Vector radius0 = load(scan.radii), radius1 = load(scan.radii + kLanes);
+  const Vector column_limit0 = load(scan.column_limits), column_limit1 = load(scan.column_limits + kLanes);
+  for (std::int64_t first = 0; first < scan.n_rows; first += kStrip) {
+    const float* row[kStrip];
+    for (int r = 0; r < kStrip; ++r) {
+      row[r] = scan.rows + (first + r < scan.n_rows ? first + r : scan.n_rows - 1) * scan.stride;
+    }
+    Vector score[kStrip][kVectors];
+#pragma GCC unroll 14
+    for (int r = 0; r < kStrip; ++r) score[r][0] = score[r][1] = Vector{};
+    const float* cells = scan.cells;
+    for (std::int64_t i = 0; i < scan.dim; ++i, cells += kPanel) {
+      const Vector cell0 = load(cells);
+      const Vector cell1 = load(cells + kLanes);
+#pragma GCC unroll 14
+      for (int r = 0; r < kStrip; ++r) {
+        const Vector coordinate = broadcast(row[r][i]);
+        score[r][0] += coordinate * cell0;
+        score[r][1] += coordinate * cell1;
+      }
+    }
+    const int strip = scan.n_rows - first < kStrip ? static_cast<int>(scan.n_rows - first) : kStrip;
+#pragma GCC unroll 14
+    for (int r = 0; r < kStrip; ++r) {
+      if (r == strip) break;
+      const Vector reach = broadcast(scan.reaches[first + r]);
+      const Vector grown0 = limit0 - reach * (radius0 + half * reach);
+      const Vector grown1 = limit1 - reach * (radius1 + half * reach);
+      scan.near[first + r] = lanes_reaching(score[r][0], smaller(grown0, column_limit0)) |
+                             lanes_reaching(score[r][1], smaller(grown1, column_limit1)) << kLanes;
+    }
+  }
 }
 
 typedef double Doubles __attribute__((vector_size(32)));
@@ -292,7 +329,15 @@ double score(const float* x, const float* y, std::int64_t stride) {
 #define PYREDUND_NAME(isa) PYREDUND_NAME_OF(isa)
 
 extern const Kernels PYREDUND_TABLE(PYREDUND_ISA) = {
-    PYREDUND_NAME(PYREDUND_ISA), kPanel, kStrip, {pack_floats, scan_floats}, kBytes, approximate, score,
+    PYREDUND_NAME(PYREDUND_ISA),
+    kPanel,
+    kStrip,
+    {pack_floats, scan_floats},
+    kBytes,
+    approximate,
+    project,
+    mark_near,
+    score,
 };
 
 }  // namespace pyredund::cpu

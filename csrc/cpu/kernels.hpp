@@ -15,21 +15,41 @@ struct Survivor {
 // row or the bar of its column.
 struct PanelScan {
   const void* rows;
-  std::int64_t stride;  // bytes from one row to the next
-  std::int64_t n_rows;
-  const void* panel;  // as packed by the same scanner
+  std::int64_t stride;        // bytes from one row to the next
+  std::int64_t n_rows;        // of those scanned
+  const std::int32_t* picks;  // which rows those are; null: the first n_rows
+  const void* panel;          // as packed by the same scanner
   std::int64_t dim;
   std::int64_t n_columns;  // at most panel_width; what lies beyond is zero
   const float* row_bars;
   const float* column_bars;  // panel_width of them
+  const float* row_offsets;  // added to the scores of a row, and of a column: for bytes, null for floats
+  const float* column_offsets;
   Survivor* survivors;
   std::int64_t capacity;
 };
 
-// One way of scanning. `floats` takes rows of float32. `bytes` takes rows of unsigned and columns of signed bytes,
-// `dim` a multiple of 4, and scores the integer sum of (row - 128) * column; columns must lie in [-63, 63], and the
-// magnitude of such a sum over any of the coordinates must stay below 2^15. It is absent (null) where the set has no
-// fast byte product.
+// A group of cells, each a panel of columns, against a run of rows: which rows come near enough to which cell? Cell c
+// has the centre that is packed as column c, and row r is near if centre.row reaches either
+//   limits[c] - reaches[r] * radii[c] - reaches[r]^2 / 2   or   column_limits[c].
+struct CellScan {
+  const float* rows;
+  std::int64_t stride;  // floats from one row to the next
+  std::int64_t n_rows;
+  const float* cells;  // as packed by the scanner of floats
+  std::int64_t dim;
+  const float* reaches;
+  const float* radii;
+  const float* limits;
+  const float* column_limits;
+  std::uint32_t* near;  // for each row, bit c for cell c
+};
+
+// One way of scanning. `floats` takes rows of float32. `bytes` takes rows and columns of signed bytes stored plus 128,
+// `dim` a multiple of 4, and scores the integer sum of their products plus the two offsets. No byte is -128; the
+// magnitudes of coordinates 2i and 2i + 1 of a column sum to 128 at most; and a row's coordinates with i % 4 < 2 square
+// to less than 2^15, as do the others: then nothing overflows. It is absent (null) where the set has no fast byte
+// product.
 struct Scanner {
   // Needs room for panel_width * (dim + 1) floats.
   void (*pack_panel)(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* panel);
@@ -49,6 +69,14 @@ struct Kernels {
 
   // A float32 sum of products of float32, in any order; `stride` is a multiple of 8.
   float (*approximate)(const float* x, const float* y, std::int64_t stride);
+
+  // out[r * out_stride + c] is about the product of row r with direction c, for `strip` rows, a float32 sum of which
+  // every eighth product is added up first; `stride` is a multiple of 8.
+  void (*project)(const float* const* rows, std::int64_t n_rows, const float* directions, std::int64_t n_directions,
+                  std::int64_t stride, float* out, std::int64_t out_stride);
+
+  // Marks rows near cells; see CellScan.
+  void (*mark_near)(const CellScan& scan);
 
   // The score of two rows before it is rounded to float32: products of float32 are exact in float64; they are
   // summed in eight lanes (coordinate mod 8), and the lanes as ((0+4)+(2+6)) + ((1+5)+(3+7)).

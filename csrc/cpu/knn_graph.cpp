@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
+#include "cpu/cells.hpp"
+#include "cpu/near_cells.hpp"
 #include "cpu/neighbor_lists.hpp"
 #include "cpu/tile_scan.hpp"
 #include "thread_team.hpp"
@@ -57,6 +62,132 @@ void for_each_tile(int n_threads, std::int64_t n_tiles, Watch& watch, const Tile
   });
 }
 
+// The tiles of the upper triangle, near ones first, so that bars are high before the bulk of the work: the diagonal,
+// then by the distance between the means of the blocks.
+std::vector<Tile> near_tiles_first(const Cells& cells, std::int64_t rows, std::int64_t block) {
+  const std::int64_t n_blocks = blocks_of(rows, block), cells_of_block = block / cells.panel_width;
+  std::vector<double> means(static_cast<std::size_t>(n_blocks * cells.stride), 0.0);
+  for (std::int64_t cell = 0; cell < cells.count(); ++cell) {
+    const std::int64_t own = cell / cells_of_block;
+    const std::int64_t size = std::min(cells.count(), (own + 1) * cells_of_block) - own * cells_of_block;
+    for (std::int64_t c = 0; c < cells.stride; ++c) {
+      means[own * cells.stride + c] += static_cast<double>(cells.centres[cell * cells.stride + c]) / size;
+    }
+  }
+  std::vector<std::pair<float, Tile>> tiles;
+  tiles.reserve(static_cast<std::size_t>(triangle_size(n_blocks)));
+  for (std::int64_t a = 0; a < n_blocks; ++a) {
+    for (std::int64_t b = a; b < n_blocks; ++b) {
+      double distance = a == b ? -1.0 : 0.0;
+      for (std::int64_t c = 0; c < cells.stride; ++c) {
+        const double difference = means[a * cells.stride + c] - means[b * cells.stride + c];
+        distance += difference * difference;
+      }
+      tiles.push_back(
+          {static_cast<float>(distance),
+           {a * block, std::min(rows, (a + 1) * block), b * block, std::min(rows, (b + 1) * block), a == b}});
+    }
+  }
+  std::stable_sort(tiles.begin(), tiles.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+  std::vector<Tile> sorted;
+  sorted.reserve(tiles.size());
+  for (const auto& [distance, tile] : tiles) sorted.push_back(tile);
+  return sorted;
+}
+
+// Moves list p of every place p to row order[p], along the cycles of the permutation.
+void put_in_order(const std::int32_t* order, std::int64_t rows, std::int64_t k, std::int32_t* ids, float* scores) {
+  std::vector<bool> done(static_cast<std::size_t>(rows), false);
+  std::vector<std::int32_t> held_ids(static_cast<std::size_t>(k));
+  std::vector<float> held_scores(static_cast<std::size_t>(k));
+  for (std::int64_t start = 0; start < rows; ++start) {
+    if (done[start]) continue;
+    std::copy_n(ids + start * k, k, held_ids.begin());
+    std::copy_n(scores + start * k, k, held_scores.begin());
+    for (std::int64_t at = order[start];; at = order[at]) {
+      std::swap_ranges(held_ids.begin(), held_ids.end(), ids + at * k);
+      std::swap_ranges(held_scores.begin(), held_scores.end(), scores + at * k);
+      done[at] = true;
+      if (at == start) break;
+    }
+  }
+}
+
+// Whether pairs that the scan could not rule out enter a list, by bounds that are ever longer, and their similarities.
+class PairTest {
+ public:
+  PairTest(const Kernels& kernels, MatrixView rows, const Sketch& sketch, bool coarse, const NeighborLists& lists)
+      : kernels_(kernels), rows_(rows), sketch_(sketch), coarse_(coarse), lists_(lists) {}
+
+  // Keeps those survivors whose similarity may enter a list, with that similarity in `approximate`; returns their
+  // count.
+  std::int64_t keep(Survivor* survivors, std::int64_t count) {
+    std::int64_t kept = 0;
+    survived_scan_ += count;
+    if (coarse_ && sketch_.bounds != nullptr) {
+      for (std::int64_t s = 0; s < count; ++s) {
+        if (s + kAhead < count) {
+          __builtin_prefetch(sketch_.bounds + survivors[s + kAhead].row * sketch_.bounds_stride);
+          __builtin_prefetch(sketch_.bounds + survivors[s + kAhead].column * sketch_.bounds_stride);
+        }
+        if (!is_out_by_bounds(survivors[s])) survivors[kept++] = survivors[s];
+      }
+      count = kept;
+      kept = 0;
+    }
+    survived_bounds_ += count;
+    for (std::int64_t s = 0; s < count; ++s) {
+      if (coarse_ && s + kAhead < count) {
+        __builtin_prefetch(rows_.row(survivors[s + kAhead].row));
+        __builtin_prefetch(rows_.row(survivors[s + kAhead].column));
+      }
+      const Survivor pair = survivors[s];
+      const float* x = rows_.row(pair.row);
+      const float* y = rows_.row(pair.column);
+      if (is_out(pair, coarse_ ? kernels_.approximate(x, y, rows_.stride) : pair.approximate)) continue;
+      survivors[kept++] = {pair.row, pair.column, similarity(kernels_, x, y, rows_.stride)};
+    }
+    scored_ += kept;
+    return kept;
+  }
+
+  void add_to(SearchCounts& counts) const {
+    counts.survived_scan += survived_scan_;
+    counts.survived_bounds += survived_bounds_;
+    counts.scored += scored_;
+  }
+
+ private:
+  static constexpr std::int64_t kAhead = 6;  // pairs whose rows are fetched early
+
+  // Whether the pair cannot enter either list, by an upper bound of its approximate score.
+  bool is_out(const Survivor& pair, float bound) const {
+    return bound < lists_.bar(pair.row) && bound < lists_.bar(pair.column);
+  }
+
+  bool is_out_by_bounds(const Survivor& pair) const {
+    const float* x = sketch_.bounds + pair.row * sketch_.bounds_stride;
+    const float* y = sketch_.bounds + pair.column * sketch_.bounds_stride;
+    std::int64_t from = sketch_.z_stride, norm = sketch_.lengths.back();
+    double sum = sketch_.bounds_slack + kernels_.approximate(x, y, from);
+    if (is_out(pair, static_cast<float>(sum))) return true;
+    sum -= static_cast<double>(x[sketch_.z_dim - 1]) * y[sketch_.z_dim - 1];
+    for (std::size_t l = 1; l < sketch_.lengths.size(); ++l, ++norm) {
+      sum += kernels_.approximate(x + from, y + from, sketch_.lengths[l] - from);
+      if (is_out(pair, static_cast<float>(sum + static_cast<double>(x[norm]) * y[norm]))) return true;
+      from = sketch_.lengths[l];
+    }
+    return false;
+  }
+
+  const Kernels& kernels_;
+  MatrixView rows_;
+  const Sketch& sketch_;
+  bool coarse_;
+  const NeighborLists& lists_;
+  std::int64_t survived_scan_ = 0, survived_bounds_ = 0, scored_ = 0;
+};
+
 // The lists of a few rows, from scratch.
 void search_again(const SearchPlan& plan, MatrixView rows, const std::vector<std::int32_t>& which, std::int64_t k,
                   std::int32_t* ids, float* similarities, Watch& watch) {
@@ -76,61 +207,65 @@ void search_again(const SearchPlan& plan, MatrixView rows, const std::vector<std
 }  // namespace
 
 void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, const float* floors, std::int64_t k,
-               std::int32_t* ids, float* similarities, Watch& watch) {
+               std::int32_t* ids, float* similarities, SearchCounts& counts, Watch& watch) {
   if (rows.rows == 0 || k == 0) return;
   const Kernels& kernels = *plan.kernels;
   const bool coarse = sketch.dim > 0 && kernels.bytes.scan_panel != nullptr;
-  const bool bounded = coarse && sketch.bounds.data != nullptr;
-  const std::int64_t row_floats = coarse ? sketch.dim / static_cast<std::int64_t>(sizeof(float)) : rows.stride;
-  const std::int64_t block = block_size(plan, rows.rows, row_floats);
+  std::optional<Cells> cells;
+  if (coarse && sketch.cells != nullptr) cells.emplace(sketch, kernels.panel_width);
+  const std::int64_t block = coarse ? sketch.block : block_size(plan, rows.rows, rows.stride);
+  const std::vector<Tile> tiles = cells ? near_tiles_first(*cells, rows.rows, block) : std::vector<Tile>{};
   const std::int64_t n_tiles = triangle_size(blocks_of(rows.rows, block));
-  const double margin = scan_margin(rows.stride) + (coarse ? sketch.slack : 0.0);
-  NeighborLists::ScanBar byte_bar;
-  if (coarse) byte_bar = [&](float bar, std::int64_t row) { return sketch.bar(bar, row); };
-  NeighborLists lists(rows.rows, k, margin, ids, similarities, floors, byte_bar);
+  std::vector<float> floor_at;
+  if (floors != nullptr) {
+    if (sketch.order != nullptr) throw std::logic_error("guessed floors need rows in their own order");
+    for (std::int64_t place = 0; place < rows.rows; ++place) floor_at.push_back(floors[place]);
+  } else if (cells) {
+    floor_at = floors_from_near_cells(kernels, rows, *cells, k, plan.n_threads, watch);
+  }
+  NeighborLists lists(rows.rows, k, scan_margin(rows.stride), ids, similarities,
+                      floor_at.empty() ? nullptr : floor_at.data());
   std::vector<std::mutex> locks(static_cast<std::size_t>(blocks_of(rows.rows, block)));
   watch.total += n_tiles;
+  counts.pairs += rows.rows * (rows.rows - 1) / 2;
 
-  // Whether the pair cannot enter either list, by an upper bound of its similarity.
-  const auto is_out = [&](const Survivor& pair, float bound) {
-    return bound < lists.bar(pair.row) && bound < lists.bar(pair.column);
-  };
   const auto new_scan = [&] {
     if (!coarse) return TileScan(kernels, kernels.floats, scan_rows(rows), scan_rows(rows), rows.dim);
-    const ScanRows byte_rows{sketch.rows, sketch.dim}, byte_columns{sketch.columns, sketch.dim};
-    return TileScan(kernels, kernels.bytes, byte_rows, byte_columns, sketch.dim);
+    const ScanRows bytes{sketch.bytes, sketch.dim};
+    return TileScan(kernels, kernels.bytes, bytes, bytes, sketch.dim);
   };
   const auto thread_body = [&](const auto& each) {
     TileScan scan = new_scan();
+    std::optional<ByteBounds> bytes;
+    std::optional<NearRows> near;
+    if (coarse) bytes.emplace(kernels, rows, sketch);
+    if (cells) near.emplace(kernels, *cells, lists, true);
+    PairTest test(kernels, rows, sketch, coarse, lists);
     each([&](const Tile& tile) {
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {
-        std::int64_t kept = 0;
-        for (std::int64_t s = 0; s < count; ++s) {
-          const Survivor& pair = survivors[s];
-          if (bounded) {
-            const MatrixView& z = sketch.bounds;
-            if (is_out(pair, kernels.approximate(z.row(pair.row), z.row(pair.column), z.stride))) continue;
-          }
-          const float* x = rows.row(pair.row);
-          const float* y = rows.row(pair.column);
-          if (is_out(pair, coarse ? kernels.approximate(x, y, rows.stride) : pair.approximate)) continue;
-          survivors[kept++] = {pair.row, pair.column, similarity(kernels, x, y, rows.stride)};
-        }
+        const std::int64_t kept = test.keep(survivors, count);
         {
           const std::lock_guard<std::mutex> lock(locks[tile.row_begin / block]);
           for (std::int64_t s = 0; s < kept; ++s) {
-            lists.offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
+            lists.offer(survivors[s].row, sketch.row_at(survivors[s].column), survivors[s].approximate);
           }
         }
         const std::lock_guard<std::mutex> lock(locks[tile.column_begin / block]);
         for (std::int64_t s = 0; s < kept; ++s) {
-          lists.offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
+          lists.offer(survivors[s].column, sketch.row_at(survivors[s].row), survivors[s].approximate);
         }
       };
-      scan.scan(tile, lists.scan_bars(), lists.scan_bars(), resolve, watch);
+      scan.scan(tile, lists.bars(), lists.bars(), bytes ? &*bytes : nullptr, near ? &*near : nullptr, resolve, watch);
     });
+    const std::lock_guard<std::mutex> lock(locks[0]);
+    counts.near += scan.n_pairs;
+    counts.tiles += scan.n_tiles;
+    counts.tiles_apart += scan.n_apart;
+    counts.panels += scan.n_panels;
+    counts.empty_panels += scan.n_empty;
+    test.add_to(counts);
   };
-  const auto tile_at = [&](std::int64_t t) { return triangle_tile(t, rows.rows, block); };
+  const auto tile_at = [&](std::int64_t t) { return cells ? tiles[t] : triangle_tile(t, rows.rows, block); };
   for_each_tile(plan.n_threads, n_tiles, watch, tile_at, thread_body);
   const std::int64_t n_blocks = blocks_of(rows.rows, block);
   std::atomic<std::int64_t> next{0};
@@ -139,12 +274,13 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
       for (std::int64_t row = b * block; row < std::min(rows.rows, (b + 1) * block); ++row) lists.finish(row);
     }
   });
-  if (floors == nullptr) return;
-  std::vector<std::int32_t> short_rows;
-  for (std::int64_t row = 0; row < rows.rows; ++row) {
-    if (!lists.is_complete(row)) short_rows.push_back(static_cast<std::int32_t>(row));
+  std::vector<std::int32_t> short_lists;
+  for (std::int64_t place = 0; !floor_at.empty() && place < rows.rows; ++place) {
+    if (!lists.is_complete(place))
+      short_lists.push_back(static_cast<std::int32_t>(place));  // of a guess, hence not reordered
   }
-  search_again(plan, rows, short_rows, k, ids, similarities, watch);
+  search_again(plan, rows, short_lists, k, ids, similarities, watch);
+  if (sketch.order != nullptr) put_in_order(sketch.order, rows.rows, k, ids, similarities);
 }
 
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
@@ -168,7 +304,7 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
           lists.offer(pair.row, pair.column, exact);  // no other thread has these rows
         }
       };
-      scan.scan(tile, lists.scan_bars(), nullptr, resolve, watch);
+      scan.scan(tile, lists.bars(), nullptr, nullptr, nullptr, resolve, watch);
       for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {
         lists.finish(row);
         if (!lists.is_complete(row)) throw std::logic_error("fewer rows than neighbours asked for");

@@ -9,6 +9,12 @@
 
 namespace pyredund::cpu {
 
+// How many pairs came how far in a search, how many tiles were skipped as a whole, and how many panels had no row near.
+struct SearchCounts {
+  std::int64_t pairs = 0, near = 0, survived_scan = 0, survived_bounds = 0, scored = 0;
+  std::int64_t tiles = 0, tiles_apart = 0, panels = 0, empty_panels = 0;
+};
+
 // How a search is carried out; nothing in here changes its result.
 struct SearchPlan {
   const Kernels* kernels;
@@ -21,7 +27,7 @@ struct SearchPlan {
 // of the rows rules most pairs out where the instruction set scans bytes. `floors`, where given, are guesses that lie a
 // little below each row's k-th best similarity; rows whose guess was too high are searched again.
 void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, const float* floors, std::int64_t k,
-               std::int32_t* ids, float* similarities, Watch& watch);
+               std::int32_t* ids, float* similarities, SearchCounts& counts, Watch& watch);
 
 // The k nearest rows of `reference` for every row of `queries`; k <= reference.rows. Where `excluded` is
 // given, query i leaves out row excluded[i] of `reference` (-1: none).

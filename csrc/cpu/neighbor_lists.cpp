@@ -5,7 +5,6 @@
 #include <cstring>
 #include <functional>
 #include <limits>
-#include <utility>
 
 namespace pyredund::cpu {
 namespace {
@@ -40,7 +39,7 @@ float pair_score(std::uint64_t pair) {
 }
 
 NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
-                             const float* floors, ScanBar scan_bar)
+                             const float* floors)
     : k_(k),
       spare_(spare_places(rows, k)),
       margin_(margin),
@@ -48,17 +47,13 @@ NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, s
       scores_(scores),
       waiting_(static_cast<std::size_t>(rows * (spare_ + 1)), 0),
       floors_(floors),
-      scan_bar_(std::move(scan_bar)),
-      bars_(new std::atomic<float>[static_cast<std::size_t>(rows)]),
-      scan_bars_(scan_bar_ ? new std::atomic<float>[static_cast<std::size_t>(rows)] : nullptr) {
+      bars_(new std::atomic<float>[static_cast<std::size_t>(rows)]) {
   for (std::int64_t row = 0; row < rows; ++row) set_bar(row, floors_ != nullptr ? floors_[row] : -kInfinity);
 }
 
 void NeighborLists::set_bar(std::int64_t row, float score) {
   const double bar = static_cast<double>(score) - margin_;
-  const float below = std::nextafter(static_cast<float>(bar), -kInfinity);
-  bars_[row].store(below, std::memory_order_relaxed);
-  if (scan_bars_) scan_bars_[row].store(scan_bar_(below, row), std::memory_order_relaxed);
+  bars_[row].store(std::nextafter(static_cast<float>(bar), -kInfinity), std::memory_order_relaxed);
 }
 
 bool NeighborLists::is_complete(std::int64_t row) const {

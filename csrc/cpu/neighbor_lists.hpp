@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,19 +19,15 @@ float pair_score(std::uint64_t pair);
 // Bars may be read at any time.
 class NeighborLists {
  public:
-  // The bar of the scan that serves a bar of similarities in a row.
-  using ScanBar = std::function<float(float bar, std::int64_t row)>;
-
   // `margin`: how far below its similarity an approximate score may lie. `floors`, where given, are the scores below
-  // which a row takes no interest in pairs even while its list is not full. `scan_bar` is the identity by default.
+  // which a row takes no interest in pairs even while its list is not full.
   NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
-                const float* floors = nullptr, ScanBar scan_bar = nullptr);
+                const float* floors = nullptr);
 
   // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of the last
   // merge, less the margin; the floor or -infinity before there are k. It only rises.
   float bar(std::int64_t row) const { return bars_[row].load(std::memory_order_relaxed); }
-  // The bars as the scan wants them.
-  const std::atomic<float>* scan_bars() const { return scan_bars_ ? scan_bars_.get() : bars_.get(); }
+  const std::atomic<float>* bars() const { return bars_.get(); }
   void offer(std::int64_t row, std::int32_t id, float score);
   // Leaves the row's list complete and sorted.
   void finish(std::int64_t row);
@@ -59,9 +54,7 @@ class NeighborLists {
   float* scores_;
   std::vector<std::uint64_t> waiting_;
   const float* floors_;
-  ScanBar scan_bar_;
   std::unique_ptr<std::atomic<float>[]> bars_;
-  std::unique_ptr<std::atomic<float>[]> scan_bars_;
 };
 
 }  // namespace pyredund::cpu

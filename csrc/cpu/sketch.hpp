@@ -1,32 +1,74 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <limits>
+#include <vector>
 
+#include "cpu/kernels.hpp"
 #include "matrix_view.hpp"
+#include "watch.hpp"
 
 namespace pyredund::cpu {
 
-// A short, coarse copy of the unit rows that rules most pairs out. Each unit row x has a bound row z with
-// z.z' >= x.x' - slack for every pair, and z is rounded to bytes twice: to `rows` (plus 128) and to `columns`. For
-// every pair, z.z' <= (row - 128).column / scale + margin, unless one of the two is marked in `always`: those must
-// survive.
+// A coarse copy of the unit rows that rules most pairs out. How far each bound may be off is derived in _sketch.py,
+// which chooses the numbers. Everything lies by place, the unit rows themselves included: they have been put into an
+// order in which near rows have near places, and place p holds what was row order[p].
+//
+// Rows z, either the unit rows x themselves or shorter, with x.x' <= z.z' + a slack, are cut into blocks of places.
+// With u = R (z - centre of its block), R a rotation, z.z' is a product of u and u' and of z and z' with the other's
+// centre. u is rounded to bytes, in units of one over its block's scale.
 struct Sketch {
-  const std::uint8_t* rows = nullptr;
-  const std::int8_t* columns = nullptr;
-  const std::uint8_t* always = nullptr;
-  std::int64_t dim = 0;  // a multiple of 4, at most 256; 0: there is no sketch
-  double scale = 0.0;
-  double margin = 0.0;
-  double slack = 0.0;
-  MatrixView bounds;  // z itself, where it is shorter than x
+  std::int64_t n_rows = 0;
+  const std::int32_t* order = nullptr;  // null: place p holds row p
 
-  // The bar that an integer score has to reach so that no similarity whose bar is `bar` is lost.
-  float bar(float bar, std::int64_t row) const {
-    if (always[row]) return -std::numeric_limits<float>::infinity();
-    return static_cast<float>(std::floor(scale * (static_cast<double>(bar) - margin)) - 1.0);
+  std::int64_t dim = 0;           // of a row of bytes: a multiple of 4, at most 256; 0: there is no sketch
+  std::int64_t block = 0;         // places of a block: a multiple of the panel width
+  std::uint8_t* bytes = nullptr;  // plus 128
+  float* errors = nullptr;        // for each row, at least |u - bytes / scale|
+  float* norms = nullptr;         // for each row, at least |u|
+  float* centres = nullptr;       // for each block, z_dim coordinates in z_stride floats
+  float* scales = nullptr;        // for each block
+  float* most_errors = nullptr;   // for each block, an error that a quarter of its rows exceed
+  std::int64_t z_dim = 0, z_stride = 0;
+  double margin = 0.0;  // of everything but the rounding to bytes
+
+  // Bounds: z in the first z_stride floats, its last coordinate being the norm of what lies beyond the others; then
+  // more coordinates, up to each of `lengths`, and behind all of them the norm of what lies beyond each. x.x' <= the
+  // product of the coordinates up to a length + norm * norm' + bounds_slack.
+  float* bounds = nullptr;  // null: z is x
+  std::int64_t bounds_stride = 0;
+  std::vector<std::int64_t> lengths;  // ascending, from z_stride on, multiples of 8
+  double bounds_slack = 0.0;
+
+  // Cells: short rows, of norm at least 1 less a rounding, with x.x' <= z.z' + cells_slack. Null: there are none.
+  const float* cells = nullptr;
+  std::int64_t cells_dim = 0;
+  double cells_slack = 0.0;
+
+  std::int32_t row_at(std::int64_t place) const {
+    return order != nullptr ? order[place] : static_cast<std::int32_t>(place);
+  }
+  const float* z(MatrixView unit_rows, std::int64_t place) const {
+    return bounds != nullptr ? bounds + place * bounds_stride : unit_rows.row(place);
   }
 };
+
+// How a sketch is made from unit rows.
+struct SketchRecipe {
+  MatrixView directions;  // p = directions * x, one direction a row
+  double norm_slack;      // added to 1 - |p|^2 before the root is taken, so that norms are large enough
+  MatrixView rotation;    // Sketch::dim rows of z_dim coordinates
+  double error_slack;     // added to errors and norms for the rounding of u
+};
+
+// out[i * directions.rows + j] is about the product of row i with direction j.
+void products(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads, Watch& watch);
+
+// Short rows (p, norm beyond p) of all rows, in the order of the rows: `out` has rows of `stride` floats.
+void short_rows(const Kernels& kernels, MatrixView rows, MatrixView directions, double norm_slack, std::int64_t stride,
+                float* out, int n_threads, Watch& watch);
+
+// Fills the arrays of a sketch whose sizes and order are set.
+void fill_sketch(const Kernels& kernels, MatrixView rows, const SketchRecipe& recipe, const Sketch& sketch,
+                 int n_threads, Watch& watch);
 
 }  // namespace pyredund::cpu

@@ -43,21 +43,30 @@ TileScan::TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows
       dim_(dim),
       panel_(static_cast<std::size_t>(kernels.panel_width * (dim + 1))),  // of floats; bytes take less
       column_bars_(static_cast<std::size_t>(kernels.panel_width)),
+      column_offsets_(static_cast<std::size_t>(kernels.panel_width)),
       survivors_(static_cast<std::size_t>(kBatch + kernels.panel_width * kernels.strip_height)) {}
 
-void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, const Resolve& resolve, const Watch& watch) {
+void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBounds* bytes, NearRows* near,
+                    const Resolve& resolve, const Watch& watch) {
+  ++n_tiles;
+  if (near != nullptr && !near->enter(tile)) {
+    ++n_apart;
+    return;
+  }
+  if (bytes != nullptr) bytes->enter(tile);
+  const float scale = bytes != nullptr ? static_cast<float>(bytes->scale()) : 1.0f;
   std::int64_t waiting = 0;
   row_bars_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
   const auto read_row_bars = [&] {
     for (std::size_t i = 0; i < row_bars_.size(); ++i) {
-      row_bars_[i] = row_bars[tile.row_begin + static_cast<std::int64_t>(i)].load(std::memory_order_relaxed);
+      row_bars_[i] = row_bars[tile.row_begin + static_cast<std::int64_t>(i)].load(std::memory_order_relaxed) * scale;
     }
   };
   const auto read_column_bars = [&](std::int64_t column, std::int64_t n_columns) {
     std::fill(column_bars_.begin(), column_bars_.end(), std::numeric_limits<float>::infinity());
     if (column_bars == nullptr) return;
     for (std::int64_t c = 0; c < n_columns; ++c) {
-      column_bars_[c] = column_bars[column + c].load(std::memory_order_relaxed);
+      column_bars_[c] = column_bars[column + c].load(std::memory_order_relaxed) * scale;
     }
   };
   const auto resolve_waiting = [&] {
@@ -72,12 +81,28 @@ void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, const Res
     const auto at = [](ScanRows rows, std::int64_t row) {
       return static_cast<const void*>(static_cast<const char*>(rows.data) + row * rows.stride);
     };
-    scanner_.pack_panel(at(columns_, column), columns_.stride, n_columns, dim_, panel_.data());
-    read_column_bars(column, n_columns);
     PanelScan panel{};
     panel.rows = at(rows_, tile.row_begin);
     panel.stride = rows_.stride;
     panel.n_rows = (tile.triangle ? std::min(tile.row_end, column + n_columns) : tile.row_end) - tile.row_begin;
+    ++n_panels;
+    if (near != nullptr) {
+      const std::vector<std::int32_t>& picks = near->of_panel(column);
+      panel.picks = picks.data();
+      panel.n_rows = std::lower_bound(picks.begin(), picks.end(), panel.n_rows) - picks.begin();
+      if (panel.n_rows == 0) {
+        ++n_empty;
+        continue;
+      }
+    }
+    n_pairs += panel.n_rows * n_columns;
+    scanner_.pack_panel(at(columns_, column), columns_.stride, n_columns, dim_, panel_.data());
+    read_column_bars(column, n_columns);
+    if (bytes != nullptr) {
+      std::copy_n(bytes->column_offsets() + (column - tile.column_begin), n_columns, column_offsets_.begin());
+      panel.row_offsets = bytes->row_offsets();
+      panel.column_offsets = column_offsets_.data();
+    }
     panel.panel = panel_.data();
     panel.dim = dim_;
     panel.n_columns = n_columns;

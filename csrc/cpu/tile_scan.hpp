@@ -5,17 +5,14 @@
 #include <functional>
 #include <vector>
 
+#include "cpu/byte_bounds.hpp"
+#include "cpu/cells.hpp"
 #include "cpu/kernels.hpp"
+#include "cpu/tile.hpp"
 #include "matrix_view.hpp"
 #include "watch.hpp"
 
 namespace pyredund::cpu {
-
-struct Tile {
-  std::int64_t row_begin, row_end;
-  std::int64_t column_begin, column_end;
-  bool triangle;  // rows and columns are the same: only pairs with row < column count
-};
 
 // The similarity that is reported for two rows: Kernels::score, rounded to float32 and clamped to [-1, 1];
 // exactly 1 for rows that are identical byte for byte, zero rows included.
@@ -45,8 +42,13 @@ class TileScan {
   TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows, ScanRows columns, std::int64_t dim);
 
   // Bars are read afresh after every batch, since resolving it may have raised them. Columns need none (null) where
-  // only the rows want neighbours.
-  void scan(const Tile& tile, Bars row_bars, Bars column_bars, const Resolve& resolve, const Watch& watch);
+  // only the rows want neighbours. `bytes` is given for a scanner of bytes; `near`, where given, chooses the rows that
+  // each panel is scanned with.
+  void scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBounds* bytes, NearRows* near,
+            const Resolve& resolve, const Watch& watch);
+
+  // Pairs scanned, tiles, those whose blocks are too far apart, panels, and panels without a row near them.
+  std::int64_t n_pairs = 0, n_tiles = 0, n_apart = 0, n_panels = 0, n_empty = 0;
 
  private:
   const Kernels& kernels_;
@@ -57,6 +59,7 @@ class TileScan {
   std::vector<float> panel_;
   std::vector<float> row_bars_;
   std::vector<float> column_bars_;
+  std::vector<float> column_offsets_;
   std::vector<Survivor> survivors_;
 };
 

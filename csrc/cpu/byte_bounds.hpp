@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/sketch.hpp"
+#include "cpu/tile.hpp"
+
+namespace pyredund::cpu {
+
+// What one thread needs to bound the pairs of a tile by bytes. For a row of block A, z = a + u, and a column of block
+// B, z' = b + v, with centres a and b,
+//   z.z' = z.b + (z'.a - a.b) + u.v,   u.v <= (bytes of u).(bytes of v) / scale + e |v| + (|u| + e) f,
+// where e and f are the errors of their bytes. With the most common errors E of A and F of B, and the longest rows U
+// and V,
+//   e |v| <= E |v| + max(0, e - E) V   and   (|u| + e) f <= (|u| + e) F + (U + e) max(0, f - F),
+// so all but the product of bytes can be added to the bound row by row and column by column.
+class ByteBounds {
+ public:
+  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch)
+      : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch) {}
+
+  void enter(const Tile& tile);
+  double scale() const { return scale_; }  // from similarities to sums of products of bytes
+  const float* row_offsets() const { return row_offsets_.data(); }
+  const float* column_offsets() const { return column_offsets_.data(); }
+
+ private:
+  void products_with(const float* centre, std::int64_t begin, std::int64_t end, std::vector<float>& out) const;
+
+  const Kernels& kernels_;
+  MatrixView unit_rows_;
+  const Sketch& sketch_;
+  double scale_ = 1.0;
+  std::vector<float> row_offsets_, column_offsets_;
+};
+
+}  // namespace pyredund::cpu

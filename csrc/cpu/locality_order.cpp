@@ -1,0 +1,160 @@
+#include "cpu/locality_order.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "thread_team.hpp"
+
+namespace pyredund::cpu {
+namespace {
+
+constexpr std::int64_t kSample = 512;  // rows that stand for a node
+constexpr int kIterations = 4;         // of the power method
+constexpr int kNodesPerThread = 16;
+
+struct Node {
+  std::int64_t begin, end;
+};
+
+class Bisection {
+ public:
+  Bisection(MatrixView rows, std::int64_t leaf, std::vector<std::int32_t>& order)
+      : rows_(rows), leaf_(leaf), order_(order), axis_(rows.stride), mean_(rows.stride) {}
+
+  bool is_leaf(const Node& node) const { return node.end - node.begin <= leaf_; }
+
+  // Splits a node and returns where its second half begins.
+  std::int64_t split(const Node& node) {
+    find_axis(node);
+    const std::int64_t size = node.end - node.begin;
+    keyed_.resize(static_cast<std::size_t>(size));
+    for (std::int64_t i = 0; i < size; ++i) {
+      const std::int32_t row = order_[node.begin + i];
+      keyed_[i] = {dot(rows_.row(row), axis_.data()), row};
+    }
+    const std::int64_t leaves = (size + leaf_ - 1) / leaf_;
+    const std::int64_t half = leaves / 2 * leaf_;
+    std::nth_element(keyed_.begin(), keyed_.begin() + half, keyed_.end());
+    for (std::int64_t i = 0; i < size; ++i) order_[node.begin + i] = keyed_[i].second;
+    return node.begin + half;
+  }
+
+ private:
+  float dot(const float* x, const float* y) const {
+    float sum[8] = {};
+    for (std::int64_t i = 0; i < rows_.stride; i += 8) {
+      for (int lane = 0; lane < 8; ++lane) sum[lane] += x[i + lane] * y[i + lane];
+    }
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+  }
+
+  // The direction in which a sample of the node's rows extends most, found by the power method from the row that
+  // lies farthest from their mean.
+  void find_axis(const Node& node) {
+    const std::int64_t size = node.end - node.begin, count = std::min(size, kSample), width = rows_.stride;
+    sample_.resize(static_cast<std::size_t>(count * width));
+    std::fill(mean_.begin(), mean_.end(), 0.0f);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float* row = rows_.row(order_[node.begin + i * size / count]);
+      for (std::int64_t c = 0; c < width; ++c) mean_[c] += sample_[i * width + c] = row[c];
+    }
+    std::int64_t farthest = 0;
+    float distance = -1.0f;
+    for (std::int64_t i = 0; i < count; ++i) {
+      float* row = sample_.data() + i * width;
+      for (std::int64_t c = 0; c < width; ++c) row[c] -= mean_[c] / static_cast<float>(count);
+      if (const float own = dot(row, row); own > distance) distance = own, farthest = i;
+    }
+    std::copy_n(sample_.begin() + farthest * width, width, axis_.begin());
+    for (int iteration = 0; iteration < kIterations; ++iteration) {
+      std::fill(mean_.begin(), mean_.end(), 0.0f);  // from here on the next axis
+      for (std::int64_t i = 0; i < count; ++i) {
+        const float* row = sample_.data() + i * width;
+        const float along = dot(row, axis_.data());
+        for (std::int64_t c = 0; c < width; ++c) mean_[c] += along * row[c];
+      }
+      const float norm = std::sqrt(dot(mean_.data(), mean_.data()));
+      if (!(norm > 0.0f)) return;  // all rows of the sample are alike: any axis will do
+      for (std::int64_t c = 0; c < width; ++c) axis_[c] = mean_[c] / norm;
+    }
+  }
+
+  MatrixView rows_;
+  std::int64_t leaf_;
+  std::vector<std::int32_t>& order_;
+  std::vector<float> axis_, mean_, sample_;
+  std::vector<std::pair<float, std::int32_t>> keyed_;
+};
+
+}  // namespace
+
+std::vector<std::int32_t> locality_order(MatrixView rows, std::int64_t leaf, int n_threads, Watch& watch) {
+  std::vector<std::int32_t> order(static_cast<std::size_t>(rows.rows));
+  std::iota(order.begin(), order.end(), 0);
+  std::vector<Node> nodes{{0, rows.rows}};  // of one level: their subtrees are independent
+  while (!nodes.empty() && nodes.size() < static_cast<std::size_t>(kNodesPerThread * n_threads)) {
+    std::vector<Node> next_level(2 * nodes.size());
+    std::atomic<std::size_t> next{0};
+    run_team(std::min<int>(n_threads, static_cast<int>(nodes.size())), [&](int) {
+      Bisection bisection(rows, leaf, order);
+      for (std::size_t i = next++; i < nodes.size(); i = next++) {
+        check(watch);
+        if (bisection.is_leaf(nodes[i])) continue;
+        const std::int64_t middle = bisection.split(nodes[i]);
+        next_level[2 * i] = {nodes[i].begin, middle};
+        next_level[2 * i + 1] = {middle, nodes[i].end};
+      }
+    });
+    nodes.clear();
+    for (const Node& node : next_level) {
+      if (node.end > node.begin) nodes.push_back(node);
+    }
+  }
+  std::atomic<std::size_t> next{0};
+  run_team(n_threads, [&](int) {
+    Bisection bisection(rows, leaf, order);
+    std::vector<Node> stack;
+    for (std::size_t i = next++; i < nodes.size(); i = next++) {
+      stack.push_back(nodes[i]);
+      while (!stack.empty()) {
+        const Node node = stack.back();
+        stack.pop_back();
+        if (bisection.is_leaf(node)) continue;
+        check(watch);
+        const std::int64_t middle = bisection.split(node);
+        stack.push_back({node.begin, middle});
+        stack.push_back({middle, node.end});
+      }
+    }
+  });
+  return order;
+}
+
+void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back) {
+  std::vector<bool> done(static_cast<std::size_t>(rows), false);
+  std::vector<float> held(static_cast<std::size_t>(stride));
+  for (std::int64_t start = 0; start < rows; ++start) {
+    if (done[start]) continue;
+    std::copy_n(data + start * stride, stride, held.begin());
+    if (back) {  // what lies at p goes to order[p]
+      for (std::int64_t to = order[start];; to = order[to]) {
+        std::swap_ranges(held.begin(), held.end(), data + to * stride);
+        done[to] = true;
+        if (to == start) break;
+      }
+    } else {  // what lies at order[p] comes to p
+      std::int64_t to = start;
+      for (; order[to] != start; to = order[to]) {
+        std::copy_n(data + order[to] * stride, stride, data + to * stride);
+        done[to] = true;
+      }
+      std::copy(held.begin(), held.end(), data + to * stride);
+      done[to] = true;
+    }
+  }
+}
+
+}  // namespace pyredund::cpu
