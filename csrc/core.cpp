@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   pyredund::bind_config(module);
   pyredund::bind_unit_rows(module);
   pyredund::bind_knn_graph(module);
+  pyredund::bind_radius_graph(module);
   pyredund::bind_removal(module);
   pyredund::bind_insertion(module);
 }

@@ -13,6 +13,7 @@ namespace pyredund {
 void bind_config(pybind11::module_& module);
 void bind_unit_rows(pybind11::module_& module);
 void bind_knn_graph(pybind11::module_& module);
+void bind_radius_graph(pybind11::module_& module);
 void bind_removal(pybind11::module_& module);
 void bind_insertion(pybind11::module_& module);
 

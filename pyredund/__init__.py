@@ -11,8 +11,9 @@ except ImportError as error:
 from pyredund._engine import show_config
 from pyredund._knn_graph import knn_graph
 from pyredund._neighbor_graph import NeighborGraph
+from pyredund._radius_graph import radius_graph
 from pyredund._select import select
 from pyredund._selection import Selection
 from pyredund._version import __version__
 
-__all__ = ["NeighborGraph", "Selection", "__version__", "knn_graph", "select", "show_config"]
+__all__ = ["NeighborGraph", "Selection", "__version__", "knn_graph", "radius_graph", "select", "show_config"]

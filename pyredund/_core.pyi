@@ -86,6 +86,27 @@ def knn_query(
     block: int,
     progress: _Progress | None,
 ) -> None: ...
+def similar_pairs(
+    rows: NDArray[np.float32],
+    dim: int,
+    sketch: tuple[object, ...] | None,
+    reference: NDArray[np.float32] | None,
+    threshold: float,
+    most: int,
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]] | None: ...
+def lists_of_pairs(
+    rows: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    symmetric: bool,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None: ...
 def removal(
     rows: NDArray[np.float32],
     dim: int,

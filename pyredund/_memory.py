@@ -15,21 +15,30 @@ def available_memory() -> int | None:
     return min(limits) if limits else None
 
 
+def memory_limit(max_memory: int | None) -> int:
+    """Bytes that a call may take."""
+    if max_memory is not None:
+        return max_memory
+    available = available_memory()
+    return max(0, available - MARGIN) if available is not None else 1 << 62
+
+
 def check_memory(what: str, wanted: int, max_memory: int | None) -> None:
     """Raise MemoryError when `wanted` bytes exceed `max_memory` or what the machine has left, less a margin."""
     if max_memory is not None:
         if wanted > check_int("max_memory", max_memory, at_least=1):
-            raise MemoryError(f"{what} would take {_readable(wanted)}, more than max_memory={_readable(max_memory)}")
+            raise MemoryError(f"{what} would take {readable(wanted)}, more than max_memory={readable(max_memory)}")
         return
     available = available_memory()
     if available is not None and wanted > available - MARGIN:
         raise MemoryError(
-            f"{what} would take {_readable(wanted)}, more than the {_readable(max(0, available - MARGIN))} that this "
-            f"machine has left (with a margin of {_readable(MARGIN)})"
+            f"{what} would take {readable(wanted)}, more than the {readable(max(0, available - MARGIN))} that this "
+            f"machine has left (with a margin of {readable(MARGIN)})"
         )
 
 
-def _readable(size: int) -> str:
+def readable(size: int) -> str:
+    """A number of bytes for people."""
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"

@@ -81,12 +81,12 @@ class _Directions:
         matrix[:, : len(basis)] = basis.T
         wide = matrix.astype(np.float64)
         eps = float(np.linalg.norm(wide @ wide.T - np.eye(len(wide)))) + 1e-12
-        eta = len(wide) ** 0.5 * _rounding_of_products(stride)
+        eta = len(wide) ** 0.5 * _rounding_ofproducts(stride)
         return cls(matrix, 2.0**-21 + 1.01 * (2 * eta + eps), 1.01 * (2 * eta + 3 * eps))
 
     def short(self, rows: Floats, engine: Engine) -> Doubles:
         """(p, norm) of some rows."""
-        p = _products(rows, self.matrix, engine).astype(np.float64)
+        p = products(rows, self.matrix, engine).astype(np.float64)
         rest = 1 + self.norm_slack - np.einsum("ij,ij->i", p, p)
         return np.column_stack([p, np.sqrt(np.maximum(rest, 0))])
 
@@ -106,11 +106,11 @@ class _Rotation:
         matrix[:, :z_dim] = np.linalg.qr(np.random.default_rng(2).standard_normal((n_bytes, n_bytes)))[0][:, :z_dim]
         wide = matrix[:, :z_dim].astype(np.float64)
         eps = float(np.linalg.norm(wide.T @ wide - np.eye(z_dim)))
-        eta = n_bytes**0.5 * _rounding_of_products(matrix.shape[1])
+        eta = n_bytes**0.5 * _rounding_ofproducts(matrix.shape[1])
         return cls(matrix, 4.4 * (eps + 2 * eta))  # rows less their centre have norm 2.1 at most
 
 
-def _rounding_of_products(stride: int) -> float:
+def _rounding_ofproducts(stride: int) -> float:
     """How far a float32 product of two unit rows may be off that adds up eight partial sums (Higham 2002, 3.1)."""
     return 1.01 * (stride / 8 + 8) * 2.0**-24
 
@@ -127,8 +127,8 @@ class Layout(NamedTuple):
     basis: Doubles
 
 
-def layout_of(rows: UnitRows, k: int, engine: Engine) -> Layout | None:
-    """Where rows should lie for a sketch; None where there should be none."""
+def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = None) -> Layout | None:
+    """Where rows should lie for a sketch that serves k neighbours, or a threshold; None where there should be none."""
     n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
     if n < max(2, engine.sketch_from) or k < 1 or not _core.scans_bytes(engine.isa):
         return None
@@ -137,7 +137,10 @@ def layout_of(rows: UnitRows, k: int, engine: Engine) -> Layout | None:
     lengths = _lengths(dim)
     ladder = _ladder(lengths[-1], dim) if lengths else ()
     basis = _leading_directions(sample[:SAMPLE], max(min(SHORT - 1, dim), *ladder, 0), engine)
-    thresholds = _thresholds(sample, k, n, engine)
+    if threshold is None:
+        thresholds = _thresholds(sample, k, n, engine)
+    else:
+        thresholds = np.full(len(sample[:PAIRS]), threshold, dtype=np.float32)
 
     directions = _Directions.of(basis[:, : min(SHORT - 1, dim)], stride)
     short = np.empty((n, SHORT), dtype=np.float32)
@@ -174,7 +177,7 @@ def _lengths(dim: int) -> list[int]:
     return [length for length in LENGTHS if 3 * length <= 2 * dim]
 
 
-def _products(rows: Floats, others: Floats, engine: Engine) -> Floats:
+def products(rows: Floats, others: Floats, engine: Engine) -> Floats:
     """Multiply rows @ others.T on the engine's threads, where a BLAS would use, and keep busy, as many as it likes."""
 
     def ready(x: Floats) -> Floats:
@@ -221,16 +224,16 @@ def _leading_directions(sample: Floats, count: int, engine: Engine) -> Doubles:
     basis = np.random.default_rng(1).standard_normal((sample.shape[1], width), dtype=np.float32)
     columns = np.ascontiguousarray(sample.T)
     for _ in range(2):
-        projected = _products(sample, basis.T, engine)
-        basis = np.linalg.qr(_products(columns, projected.T, engine))[0]
-    projected = _products(sample, basis.T, engine)
-    _, vectors = np.linalg.eigh(_products(projected.T, projected.T, engine))
-    return np.ascontiguousarray(_products(basis, vectors[:, : -count - 1 : -1].T, engine), dtype=np.float64)
+        projected = products(sample, basis.T, engine)
+        basis = np.linalg.qr(products(columns, projected.T, engine))[0]
+    projected = products(sample, basis.T, engine)
+    _, vectors = np.linalg.eigh(products(projected.T, projected.T, engine))
+    return np.ascontiguousarray(products(basis, vectors[:, : -count - 1 : -1].T, engine), dtype=np.float64)
 
 
 def _thresholds(sample: Floats, k: int, n: int, engine: Engine) -> Floats:
     """About the similarity to the k-th nearest row, of the first rows of the sample."""
-    scores = _products(sample[:PAIRS], sample, engine)
+    scores = products(sample[:PAIRS], sample, engine)
     rank = min(len(sample) - 1, max(1, round(1.2 * k * len(sample) / n)))  # bars are lower for some of the way
     thresholds: Floats = np.partition(scores, -(rank + 1), axis=1)[:, -(rank + 1)]  # itself comes first
     return thresholds
@@ -247,7 +250,7 @@ def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, s
     reaches = np.sqrt(np.maximum(0, 2 - 2 * (thresholds - slack)))
     rows = np.zeros((len(short), cells.shape[1]), dtype=np.float32)
     rows[:, : short.shape[1]] = short
-    squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * _products(rows, centres, engine)
+    squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * products(rows, centres, engine)
     near = np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2
     return float(near.mean())
 
@@ -256,7 +259,7 @@ def _cost(z: Doubles, layout: Layout, margin: float, dim: int, shorter: bool, en
     """Time that the model expects for one pair."""
     pairs = np.triu_indices(len(z), 1)
     narrow = z.astype(np.float32)
-    above = (_products(narrow, narrow, engine) - np.minimum.outer(layout.thresholds, layout.thresholds))[pairs]
+    above = (products(narrow, narrow, engine) - np.minimum.outer(layout.thresholds, layout.thresholds))[pairs]
     length = z.shape[1]
     exactly = SURVIVOR_COST + PRODUCT_COST * dim
     cost = NEAR_COST + layout.left * (TILE_COST + BYTE_COST * length)
@@ -279,7 +282,7 @@ def _build(
     z_dim = length or dim
     rotation = _Rotation.of(z_dim)
     n_blocks, n_bytes, z_stride = -(-n // block), len(rotation.matrix), rotation.matrix.shape[1]
-    rounding = 3 * _rounding_of_products(z_stride) + 2e-6  # of offsets, of sums with them and of bars
+    rounding = 3 * _rounding_ofproducts(z_stride) + 2e-6  # of offsets, of sums with them and of bars
     sketch = Sketch(
         order=layout.order,
         bytes=np.empty((n, n_bytes), dtype=np.uint8),
@@ -293,7 +296,7 @@ def _build(
         margin=rotation.slack + rounding + (directions.slack if length else 0.0),
         bounds=np.zeros((n, padded(lengths[-1] + len(lengths) - 1)), dtype=np.float32) if lengths else None,
         lengths=lengths,
-        bounds_slack=directions.slack + _rounding_of_products(max(lengths, default=0)) + 2.0**-22,
+        bounds_slack=directions.slack + _rounding_ofproducts(max(lengths, default=0)) + 2.0**-22,
         cells=layout.cells,
         cells_slack=layout.cells_slack,
     )

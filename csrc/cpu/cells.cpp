@@ -66,10 +66,10 @@ bool Cells::are_apart(std::int64_t block, std::int64_t other, double reach) cons
   return std::sqrt(squared) > block_radii[block] + block_radii[other] + reach;
 }
 
-NearRows::NearRows(const Kernels& kernels, const Cells& cells, const NeighborLists& lists, bool symmetric)
+NearRows::NearRows(const Kernels& kernels, const Cells& cells, const std::atomic<float>* bars, bool symmetric)
     : kernels_(kernels),
       cells_(cells),
-      lists_(lists),
+      bars_(bars),
       symmetric_(symmetric),
       packed_(static_cast<std::size_t>(kernels.panel_width * (cells.stride + 1))),
       radii_(static_cast<std::size_t>(kernels.panel_width)),
@@ -90,14 +90,15 @@ bool NearRows::enter(const Tile& tile) {
   reaches_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
   near_.resize(reaches_.size());
   float lowest = std::numeric_limits<float>::infinity();
-  for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) lowest = std::min(lowest, lists_.bar(row));
+  for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row)
+    lowest = std::min(lowest, bars_[row].load(std::memory_order_relaxed));
   for (std::int64_t column = tile.column_begin; symmetric_ && column < tile.column_end; ++column) {
-    lowest = std::min(lowest, lists_.bar(column));
+    lowest = std::min(lowest, bars_[column].load(std::memory_order_relaxed));
   }
   const std::int64_t block = cells_.sketch.block;
   if (cells_.are_apart(tile.row_begin / block, tile.column_begin / block, reach(lowest))) return false;
   for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {
-    reaches_[row - tile.row_begin] = reach(lists_.bar(row));
+    reaches_[row - tile.row_begin] = reach(bars_[row].load(std::memory_order_relaxed));
   }
   return true;
 }
@@ -116,7 +117,8 @@ void NearRows::mark_group(std::int64_t first_cell) {
     if (!symmetric_) continue;
     float lowest = std::numeric_limits<float>::infinity();
     const std::int64_t end = std::min(tile_.column_end, (cell + 1) * width);
-    for (std::int64_t column = cell * width; column < end; ++column) lowest = std::min(lowest, lists_.bar(column));
+    for (std::int64_t column = cell * width; column < end; ++column)
+      lowest = std::min(lowest, bars_[column].load(std::memory_order_relaxed));
     const float far = reach(lowest);
     column_limits_[c] = limits_[c] - far * (radii_[c] + 0.5f * far);
   }

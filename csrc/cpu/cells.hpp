@@ -1,9 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
-#include "cpu/neighbor_lists.hpp"
 #include "cpu/sketch.hpp"
 #include "cpu/tile.hpp"
 
@@ -34,7 +34,7 @@ class Cells {
 // One thread's choice of the rows of a tile that come near its panels.
 class NearRows {
  public:
-  NearRows(const Kernels& kernels, const Cells& cells, const NeighborLists& lists, bool symmetric);
+  NearRows(const Kernels& kernels, const Cells& cells, const std::atomic<float>* bars, bool symmetric);
 
   // False where no pair of the tile can be near.
   bool enter(const Tile& tile);
@@ -48,7 +48,7 @@ class NearRows {
 
   const Kernels& kernels_;
   const Cells& cells_;
-  const NeighborLists& lists_;
+  const std::atomic<float>* bars_;
   bool symmetric_;
   Tile tile_{};
   std::int64_t group_begin_ = 0, group_end_ = 0;  // cells whose rows are known

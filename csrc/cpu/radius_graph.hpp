@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/knn_graph.hpp"
+
+namespace pyredund::cpu {
+
+// Pairs of rows and their similarities, in no order.
+struct SimilarPairs {
+  std::vector<std::int32_t> rows, columns;
+  std::vector<float> similarities;
+  bool complete = true;  // false: the search stopped because there are more than were asked for
+};
+
+// All pairs row < column whose similarity is at least `threshold`, at most about `most` of them. Rows are unit rows, no
+// two of them identical; with a sketch they lie as it says, and pairs name them as before.
+SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, double threshold,
+                           std::int64_t most, Watch& watch);
+
+// The same for rows of `queries` with columns of `reference`.
+SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView queries, MatrixView reference, double threshold,
+                           std::int64_t most, Watch& watch);
+
+// Lists of neighbours, most similar first, equals by index, from pairs; `symmetric`: each pair stands for both
+// directions. indptr has n_rows + 1 entries.
+void lists_of_pairs(const std::int32_t* rows, const std::int32_t* columns, const float* similarities,
+                    std::int64_t n_pairs, bool symmetric, std::int64_t n_rows, std::int64_t* indptr,
+                    std::int32_t* indices, float* out, Watch& watch);
+
+}  // namespace pyredund::cpu

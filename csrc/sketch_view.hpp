@@ -1,0 +1,52 @@
+#pragma once
+
+#include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
+
+#include "core.hpp"
+#include "cpu/sketch.hpp"
+
+namespace pyredund {
+
+template <typename T>
+Array<T> part_of(const pybind11::tuple& parts, std::size_t index) {
+  if (!pybind11::isinstance<Array<T>>(parts[index]))
+    throw pybind11::type_error("part " + std::to_string(index) + " of the sketch");
+  return parts[index].cast<Array<T>>();  // no copy, and the tuple keeps it alive
+}
+
+// `sketch` is None or the named tuple of _sketch.py: arrays and numbers of sketch.hpp, None where a part is absent.
+inline cpu::Sketch view_sketch(const pybind11::object& sketch) {
+  if (sketch.is_none()) return {};
+  const auto parts = sketch.cast<pybind11::tuple>();
+  cpu::Sketch view;
+  if (!parts[0].is_none()) view.order = part_of<std::int32_t>(parts, 0).data();
+  view.bytes = part_of<std::uint8_t>(parts, 1).mutable_data();
+  view.n_rows = part_of<std::uint8_t>(parts, 1).shape(0);
+  view.dim = part_of<std::uint8_t>(parts, 1).shape(1);
+  view.errors = part_of<float>(parts, 2).mutable_data();
+  view.norms = part_of<float>(parts, 3).mutable_data();
+  view.centres = part_of<float>(parts, 4).mutable_data();
+  view.z_stride = part_of<float>(parts, 4).shape(1);
+  view.scales = part_of<float>(parts, 5).mutable_data();
+  view.most_errors = part_of<float>(parts, 6).mutable_data();
+  view.block = parts[7].cast<std::int64_t>();
+  view.z_dim = parts[8].cast<std::int64_t>();
+  view.margin = parts[9].cast<double>();
+  if (!parts[10].is_none()) {
+    view.bounds = part_of<float>(parts, 10).mutable_data();
+    view.bounds_stride = part_of<float>(parts, 10).shape(1);
+    view.lengths = parts[11].cast<std::vector<std::int64_t>>();
+    view.bounds_slack = parts[12].cast<double>();
+  }
+  if (!parts[13].is_none()) {
+    view.cells = part_of<float>(parts, 13).data();
+    view.cells_dim = part_of<float>(parts, 13).shape(1);
+    view.cells_slack = parts[14].cast<double>();
+  }
+  return view;
+}
+
+}  // namespace pyredund

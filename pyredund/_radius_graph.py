@@ -1,0 +1,225 @@
+"""All pairs of rows above a similarity, exactly."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund import _core
+from pyredund._checks import check_device, check_int
+from pyredund._engine import Engine, Progress
+from pyredund._inputs import row_source
+from pyredund._knn_graph import graph_bytes
+from pyredund._memory import check_memory, memory_limit, readable
+from pyredund._neighbor_graph import NeighborGraph
+from pyredund._sketch import layout_of, products, sketch_of
+from pyredund._unit_rows import UnitRows, padded, unit_rows
+
+PAIR_BYTES = 28  # of a pair found: two rows and a similarity, then two entries of lists
+EDGE_BYTES = 48  # of an entry while identical rows are put back in
+SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
+
+
+def radius_graph(
+    embeddings: object,
+    threshold: float,
+    *,
+    reference: object = None,
+    device: str = "auto",
+    n_threads: int | None = None,
+    max_memory: int | None = None,
+    progress: bool | Progress = False,
+) -> NeighborGraph:
+    """All rows whose cosine similarity to a row is at least `threshold`, for every row, exactly.
+
+    The same similarities as `knn_graph`, to the bit, and the same bounds to avoid computing most of them.
+
+    Parameters
+    ----------
+    embeddings : array_like, shape (n, d)
+        As for `knn_graph`.
+    threshold : float
+        Lowest similarity, in [-1, 1]; compared with the reported float32 similarity.
+    reference : array_like, shape (m, d), optional
+        Take the neighbours from these rows instead of from `embeddings`.
+    device : {"auto", "cpu"}, default "auto"
+        Where to compute.
+    n_threads : int, optional
+        Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
+    max_memory : int, optional
+        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+    progress : bool or callable, default False
+        True shows a bar on standard error; a callable receives (done, total) several times a second.
+
+    Returns
+    -------
+    NeighborGraph
+        Neighbours of each row, most similar first, equals by index; lists may be empty. No row is its own neighbour.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+    ValueError
+        If an argument is out of range, shapes do not fit, or embeddings hold NaN or infinity.
+    MemoryError
+        If there are more pairs than memory for them: the message estimates how many, from a sample.
+
+    Notes
+    -----
+    Time O(n^2 d), much less where bounds rule most pairs out; memory O(n d + pairs).
+
+    Examples
+    --------
+    >>> import numpy as np, pyredund
+    >>> angles = np.deg2rad([0, 10, 30, 90])
+    >>> graph = pyredund.radius_graph(np.column_stack([np.cos(angles), np.sin(angles)]), threshold=0.9)
+    >>> np.diff(graph.indptr), graph.indices
+    (array([1, 2, 1, 0]), array([1, 0, 2, 1], dtype=int32))
+    """
+    check_device(device)
+    lowest = _check_threshold(threshold)
+    engine = Engine.resolve(n_threads, progress)
+    source = row_source("embeddings", embeddings)
+    others = row_source("reference", reference) if reference is not None else None
+    if others is not None and others.dim != source.dim:
+        raise ValueError(
+            f"reference must have as many coordinates per row as embeddings, {source.dim}, got shape "
+            f"({others.rows}, {others.dim})"
+        )
+    if max_memory is not None:
+        max_memory = check_int("max_memory", max_memory, at_least=1)
+    needed = graph_bytes(source, 0) + (others.rows * padded(others.dim) * 4 if others is not None else 0)
+    check_memory(f"a graph of {source.rows} rows", needed, max_memory)
+    rows = unit_rows("embeddings", source, engine)
+    columns = unit_rows("reference", others, engine) if others is not None else rows
+    limit = memory_limit(max_memory)
+    room = limit - (needed if max_memory is not None else 0)  # what the machine has left is known by now
+    return _search(rows, columns, others is None, lowest, room, engine)
+
+
+def _check_threshold(threshold: object) -> float:
+    if isinstance(threshold, bool) or not isinstance(threshold, Real):
+        raise TypeError(f"threshold must be a number, got {type(threshold).__name__}")
+    lowest = float(threshold)
+    if not -1 <= lowest <= 1:  # nor is NaN
+        raise ValueError(f"threshold must be in [-1, 1], got {threshold}")
+    return lowest
+
+
+def _search(
+    rows: UnitRows, columns: UnitRows, self_join: bool, threshold: float, room: int, engine: Engine
+) -> NeighborGraph:
+    expected = _estimated_edges(rows, columns, self_join, threshold, engine)
+    if expected * PAIR_BYTES / (2 if self_join else 1) > room:
+        raise _too_many(rows, threshold, expected, room)
+    pairs = _pairs(rows, columns, self_join, threshold, max(0, room // PAIR_BYTES), engine)
+    if pairs is None:
+        raise _too_many(rows, threshold, max(expected, room / PAIR_BYTES), room)
+    n_edges = len(pairs[0]) * (2 if self_join else 1)
+    indptr = np.empty(rows.n_distinct + 1, dtype=np.int64)
+    indices, similarities = np.empty(n_edges, dtype=np.int32), np.empty(n_edges, dtype=np.float32)
+    _core.lists_of_pairs(*pairs, self_join, indptr, indices, similarities)
+    del pairs
+    if rows.class_of is None and columns.class_of is None:
+        return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows)
+    return _expand(rows, columns, self_join, (indptr, indices, similarities), threshold, room)
+
+
+Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+
+
+def _pairs(
+    rows: UnitRows, columns: UnitRows, self_join: bool, threshold: float, most: int, engine: Engine
+) -> Pairs | None:
+    def search(sketch: tuple[object, ...] | None) -> Pairs | None:
+        with engine.reporting("pairs") as report:
+            return _core.similar_pairs(
+                rows.matrix,
+                rows.dim,
+                sketch,
+                None if self_join else columns.matrix,
+                threshold,
+                most,
+                engine.n_threads,
+                engine.isa,
+                engine.block,
+                report,
+            )
+
+    layout = layout_of(rows, 1, engine, threshold) if self_join else None
+    if layout is not None:
+        with rows.arranged(layout.order):
+            sketch = sketch_of(rows, layout, engine)
+            if sketch is not None:
+                return search(sketch)
+    return search(None)
+
+
+def _estimated_edges(rows: UnitRows, columns: UnitRows, self_join: bool, threshold: float, engine: Engine) -> float:
+    """About how many edges there are, by a sample of the rows; 0 where there are few rows."""
+    if rows.n_rows == 0 or rows.n_rows * columns.n_rows < SAMPLED:
+        return 0.0
+    count = max(16, min(rows.n_distinct, SAMPLED // columns.n_distinct))
+    sample = np.sort(np.random.default_rng(4).choice(rows.n_distinct, min(count, rows.n_distinct), replace=False))
+    multiplicity, own = np.diff(columns.member_ptr), np.diff(rows.member_ptr)[sample]
+    scores = products(rows.matrix[sample], columns.matrix, engine)
+    found = float((own * ((scores >= threshold - 1e-6) * multiplicity).sum(axis=1)).sum())
+    return found / float(own.sum()) * rows.n_rows - (rows.n_rows if self_join else 0)
+
+
+def _too_many(rows: UnitRows, threshold: float, expected: float, room: int) -> MemoryError:
+    return MemoryError(
+        f"threshold={threshold} leaves about {expected:.2g} edges between {rows.n_rows} rows, which would take "
+        f"{readable(int(expected * PAIR_BYTES / 2))}, more than the {readable(max(0, room))} there is room for: "
+        "a higher threshold leaves fewer"
+    )
+
+
+def _expand(
+    rows: UnitRows,
+    columns: UnitRows,
+    self_join: bool,
+    lists: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+    threshold: float,
+    room: int,
+) -> NeighborGraph:
+    """Put identical rows back: every member has its class's neighbours, all members of them, and its own class."""
+    indptr, indices, similarities = lists
+    sizes = np.diff(columns.member_ptr)
+    if self_join:  # a row is similar to its own class, by 1
+        n = rows.n_distinct
+        indices = np.insert(indices, indptr[:-1], np.arange(n, dtype=np.int32))
+        similarities = np.insert(similarities, indptr[:-1], np.float32(1))
+        indptr = indptr + np.arange(n + 1)
+    class_of = rows.class_of if rows.class_of is not None else np.arange(rows.n_rows, dtype=np.int32)
+    n_edges = int(_sums(sizes[indices], indptr)[class_of].sum())
+    if n_edges * EDGE_BYTES > room:
+        raise _too_many(rows, threshold, n_edges, room)
+    entry_counts = np.diff(indptr)[class_of]  # classes in each row's list
+    entries = _ranges(indptr[:-1][class_of], entry_counts)
+    row_of = np.repeat(np.arange(rows.n_rows, dtype=np.int32), entry_counts)
+    of_entry = sizes[indices[entries]]
+    members = columns.members[_ranges(columns.member_ptr[indices[entries]], of_entry)]
+    row_of, scores = np.repeat(row_of, of_entry), np.repeat(similarities[entries], of_entry)
+    if self_join:
+        others = members != row_of
+        row_of, members, scores = row_of[others], members[others], scores[others]
+    order = np.lexsort((members, -scores, row_of))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row_of, minlength=rows.n_rows))]).astype(np.int64)
+    return NeighborGraph(starts, members[order], scores[order], rows.n_rows, columns.n_rows)
+
+
+def _sums(values: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums of `values` between neighbouring entries of `indptr`."""
+    total: NDArray[np.int64] = np.concatenate([[0], np.cumsum(values)]).astype(np.int64)
+    return total[indptr[1:]] - total[indptr[:-1]]
+
+
+def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The ranges start, start + 1, ... of these lengths, one after the other."""
+    before = np.cumsum(counts) - counts
+    found: NDArray[np.int64] = np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
+    return found
