@@ -29,7 +29,7 @@ def exact_graph(name: str) -> pyredund.NeighborGraph:
 def rows(data: str) -> NDArray[np.float32]:
     try:
         return embeddings(data)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ModuleNotFoundError) as error:
         pytest.skip(str(error))
 
 

@@ -1,4 +1,4 @@
-"""One command that prints ratios: ``python -m benchmarks.report [knn|select|threads|memory|all]``."""
+"""One command that prints ratios: ``python -m benchmarks.report [knn|levels|threads|scale|memory|select|all]``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, 
 from benchmarks.machine import description, installed
 from benchmarks.report_knn import report_knn, report_threads
 from benchmarks.report_memory import report_memory
+from benchmarks.report_scale import report_levels, report_scale
 from benchmarks.report_select import report_select
 
-SECTIONS = ("knn", "threads", "memory", "select")
+SECTIONS = ("knn", "levels", "threads", "scale", "memory", "select")
+NARROW = ("noise", "pca64", "learned64")  # one thread is bearable
 BEGIN, END = "<!-- report -->", "<!-- end of report -->"
 
 
@@ -29,19 +31,21 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="all")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each entry (default: 5)")
+    parser.add_argument("--wide-rounds", type=int, default=3, help="runs at more than 128 dimensions (default: 3)")
     parser.add_argument(
         "--only",
         choices=tuple(TITLES),
         action="append",
-        help="data sets of knn and threads (default: all; may be repeated)",
+        help="data sets of knn, levels and threads (may be repeated)",
     )
     parser.add_argument(
         "--all-peers", action="store_true", help="knn: the slow and the approximate peers too, one run each"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help=f"put the report into FILE after the line {BEGIN}")
     parsed = parser.parse_args(given)
-    if parsed.rounds < 1:
-        parser.error(f"--rounds must be at least 1, got {parsed.rounds}")
+    for option in ("rounds", "wide_rounds"):
+        if getattr(parsed, option) < 1:
+            parser.error(f"--{option.replace('_', '-')} must be at least 1, got {getattr(parsed, option)}")
     if not installed("threadpoolctl"):
         parser.error("threadpoolctl is not installed: pip install 'pyredund[bench]'")
     return parsed
@@ -54,7 +58,7 @@ def available(names: list[str]) -> list[str]:
         try:
             embeddings(name)
             found.append(name)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ModuleNotFoundError) as error:
             print(f"\n{TITLES[name]}: {error}")
     return found
 
@@ -89,9 +93,13 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
         print(f"\n**{ROWS_VARIABLE} caps the rows: a functional run, whose times and ratios mean nothing.**")
     claims: list[Claim] = []
     if "knn" in sections:
-        claims += report_knn(available(chosen.only or list(NAMES)), chosen.rounds, chosen.all_peers)
+        claims += report_knn(available(chosen.only or list(NAMES)), chosen.rounds, chosen.wide_rounds, chosen.all_peers)
+    if "levels" in sections:
+        claims += report_levels(available(chosen.only or list(NAMES)))
     if "threads" in sections:
-        claims += report_threads(available(chosen.only or ["noise", "pca64"]), chosen.rounds)
+        claims += report_threads(available([name for name in chosen.only or NAMES if name in NARROW]), chosen.rounds)
+    if "scale" in sections and available(["pca64"]):
+        claims += report_scale()
     if "memory" in sections:
         claims += report_memory()
     if "select" in sections and available(["pca64"]):

@@ -116,7 +116,7 @@ def neighbor_count(k: object, n: int) -> int:
 def graph_bytes(source: RowSource, k: int) -> int:
     """Memory of unit rows and their sketch, the graph, its lists, and the table that finds identical rows."""
     waiting = min(SPARE_BYTES, source.rows * 8 * (1 + max(8, min(k // 2, 256))))
-    return source.rows * (padded(source.dim) * 8 + 8 * k + 20) + waiting
+    return source.rows * (padded(source.dim) * 8 + 8 * k + 160) + waiting  # cells, while they are made: 144 bytes a row
 
 
 def search(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
