@@ -205,7 +205,7 @@ def _typical_margin(rows: UnitRows, directions: _Directions | None, block: int, 
         z = part.astype(np.float64) if directions is None else directions.short(part, engine)
         norms = np.linalg.norm(z - z.mean(axis=0), axis=1)
         length = z.shape[1]
-        step = norms.max() / min(245.0, 127 * length**0.5 / 4.2)  # as in sketch.cpp
+        step = norms.max() / min(225.0, 127 * length**0.5 / 4.2)  # about as in sketch.cpp
         margins.append(2 * float(np.median(norms)) * step * (length / 12) ** 0.5)
     return float(np.mean(margins))
 

@@ -54,15 +54,27 @@ void project_rows(const Kernels& kernels, MatrixView rows, std::int64_t first, s
   }
 }
 
-// The scale of a block whose rows u have these norms: bytes take about four standard deviations of a coordinate, and
-// what stays below kMostHalf in both halves of the coordinates never sums up to 2^15, whatever the two rows. Rows that
-// are still too long in one half are shortened, which their errors show.
-constexpr double kMostHalf = 181.0, kMostNorm = 245.0;
+// Below this norm in both halves of the coordinates (i % 4 < 2, and the others), sums of products of bytes never reach
+// 2^15, whatever the two rows.
+constexpr double kMostHalf = 181.0;
 
-double scale_of(const float* norms, std::int64_t count, std::int64_t dim) {
-  // Where rows are shorter, no finer bytes are needed than float32 bars can tell.
-  const double longest = std::max(*std::max_element(norms, norms + count), 0.02f);
-  return std::min(kMostNorm, 127.0 * std::sqrt(static_cast<double>(dim)) / 4.2) / longest;
+// What both halves' norms must stay below before rounding, which adds half a unit a coordinate at most.
+double room_of(std::int64_t dim) { return kMostHalf - 0.5 * std::sqrt(0.5 * static_cast<double>(dim)); }
+
+// The larger of the norms of the two halves.
+double longer_half(const float* u, std::int64_t dim) {
+  double half[2] = {};
+  for (std::int64_t i = 0; i < dim; i += 4) {
+    for (std::int64_t j = 0; j < 4; ++j) half[j / 2] += static_cast<double>(u[i + j]) * u[i + j];
+  }
+  return std::sqrt(std::max(half[0], half[1]));
+}
+
+// The scale of a block: bytes take about four standard deviations of a coordinate of its longest row, and the halves of
+// all rows fit. Where rows are shorter, no finer bytes are needed than float32 bars can tell.
+double scale_of(double longest, double longest_half, std::int64_t dim) {
+  return std::min(127.0 * std::sqrt(static_cast<double>(dim)) / (4.2 * std::max(longest, 0.02)),
+                  room_of(dim) / std::max(longest_half, 0.0142));
 }
 
 // What a quarter of the values exceed.
@@ -74,13 +86,7 @@ float upper_quartile(std::vector<float> values) {
 
 // Rounds u to bytes plus 128 that keep to the limits of the byte scanner; returns the error.
 double round_row(const float* u, std::int64_t dim, double scale, std::uint8_t* out) {
-  double half[2] = {};
-  for (std::int64_t i = 0; i < dim; i += 4) {
-    for (std::int64_t j = 0; j < 4; ++j) half[j / 2] += static_cast<double>(u[i + j]) * u[i + j];
-  }
-  // Rounding adds half a unit a coordinate to a norm at most.
-  const double longest = scale * std::sqrt(std::max(half[0], half[1]));
-  const double room = kMostHalf - 0.5 * std::sqrt(0.5 * static_cast<double>(dim));
+  const double longest = scale * longer_half(u, dim), room = room_of(dim);
   const double factor = longest > room ? scale * room / longest : scale, unit = 1.0 / scale;
   constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves no room for a fraction
   double error[2] = {};
@@ -125,10 +131,15 @@ class BlockRounding {
     });
     float* const norms = sketch_.norms + first;
     float* const errors = sketch_.errors + first;
+    double longest = 0.0, longest_half = 0.0;
     for (std::int64_t p = 0; p < last - first; ++p) {
-      norms[p] = upwards(std::sqrt(squared(u_.data() + p * dim, dim)) + recipe_.error_slack);
+      const float* const u = u_.data() + p * dim;
+      const double norm = std::sqrt(squared(u, dim));
+      norms[p] = upwards(norm + recipe_.error_slack);
+      longest = std::max(longest, norm);
+      longest_half = std::max(longest_half, longer_half(u, dim));
     }
-    const float scale = static_cast<float>(scale_of(norms, last - first, dim));
+    const float scale = static_cast<float>(scale_of(longest, longest_half, dim));
     sketch_.scales[block] = scale;
     for (std::int64_t p = 0; p < last - first; ++p) {
       const double error = round_row(u_.data() + p * dim, dim, scale, sketch_.bytes + (first + p) * dim);
