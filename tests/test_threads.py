@@ -100,6 +100,7 @@ def test_two_python_threads_may_compute_at_the_same_time() -> None:
 INTERRUPTED = """
 import os, signal, threading, time
 import numpy as np, pyredund
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it runs in the background
 x = np.random.default_rng(0).standard_normal((200_000, 64), np.float32)
 sent = []
 def interrupt():
