@@ -51,6 +51,17 @@ def row_source(name: str, embeddings: object) -> RowSource:
     return RowSource(array, shape[0], shape[1])
 
 
+def reference_source(reference: object, dim: int) -> RowSource:
+    """`reference` as a source of rows with as many coordinates as the embeddings have."""
+    source = row_source("reference", reference)
+    if source.dim != dim:
+        raise ValueError(
+            f"reference must have as many coordinates per row as embeddings, {dim}, got shape "
+            f"({source.rows}, {source.dim})"
+        )
+    return source
+
+
 def _is_torch(array: object) -> bool:
     torch = sys.modules.get("torch")  # a tensor can only exist where torch has been imported
     return torch is not None and isinstance(array, torch.Tensor)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyredund import _core
 from pyredund._checks import check_device, check_int
 from pyredund._engine import Engine, Progress
-from pyredund._inputs import RowSource, row_source
+from pyredund._inputs import RowSource, reference_source, row_source
 from pyredund._memory import check_memory
 from pyredund._neighbor_graph import NeighborGraph, regular_graph
 from pyredund._sketch import Sketch, layout_of, sketch_of
@@ -88,12 +88,7 @@ def knn_graph(
         k = neighbor_count(k, source.rows)
         check_memory(f"a graph of {source.rows} rows with k={k}", graph_bytes(source, k), max_memory)
         return search(unit_rows("embeddings", source, engine), k, engine)
-    others = row_source("reference", reference)
-    if others.dim != source.dim:
-        raise ValueError(
-            f"reference must have as many coordinates per row as embeddings, {source.dim}, got shape "
-            f"({others.rows}, {others.dim})"
-        )
+    others = reference_source(reference, source.dim)
     if k is None:
         k = min(DEFAULT_K, others.rows)
     else:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyredund import _core
 from pyredund._checks import check_device, check_int
 from pyredund._engine import Engine, Progress
-from pyredund._inputs import row_source
+from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_bytes
 from pyredund._memory import check_memory, memory_limit, readable
 from pyredund._neighbor_graph import NeighborGraph
@@ -83,12 +83,7 @@ def radius_graph(
     lowest = _check_threshold(threshold)
     engine = Engine.resolve(n_threads, progress)
     source = row_source("embeddings", embeddings)
-    others = row_source("reference", reference) if reference is not None else None
-    if others is not None and others.dim != source.dim:
-        raise ValueError(
-            f"reference must have as many coordinates per row as embeddings, {source.dim}, got shape "
-            f"({others.rows}, {others.dim})"
-        )
+    others = reference_source(reference, source.dim) if reference is not None else None
     if max_memory is not None:
         max_memory = check_int("max_memory", max_memory, at_least=1)
     needed = graph_bytes(source, 0) + (others.rows * padded(others.dim) * 4 if others is not None else 0)

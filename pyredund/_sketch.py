@@ -81,7 +81,7 @@ class _Directions:
         matrix[:, : len(basis)] = basis.T
         wide = matrix.astype(np.float64)
         eps = float(np.linalg.norm(wide @ wide.T - np.eye(len(wide)))) + 1e-12
-        eta = len(wide) ** 0.5 * _rounding_ofproducts(stride)
+        eta = len(wide) ** 0.5 * _rounding_of_products(stride)
         return cls(matrix, 2.0**-21 + 1.01 * (2 * eta + eps), 1.01 * (2 * eta + 3 * eps))
 
     def short(self, rows: Floats, engine: Engine) -> Doubles:
@@ -106,11 +106,11 @@ class _Rotation:
         matrix[:, :z_dim] = np.linalg.qr(np.random.default_rng(2).standard_normal((n_bytes, n_bytes)))[0][:, :z_dim]
         wide = matrix[:, :z_dim].astype(np.float64)
         eps = float(np.linalg.norm(wide.T @ wide - np.eye(z_dim)))
-        eta = n_bytes**0.5 * _rounding_ofproducts(matrix.shape[1])
+        eta = n_bytes**0.5 * _rounding_of_products(matrix.shape[1])
         return cls(matrix, 4.4 * (eps + 2 * eta))  # rows less their centre have norm 2.1 at most
 
 
-def _rounding_ofproducts(stride: int) -> float:
+def _rounding_of_products(stride: int) -> float:
     """How far a float32 product of two unit rows may be off that adds up eight partial sums (Higham 2002, 3.1)."""
     return 1.01 * (stride / 8 + 8) * 2.0**-24
 
@@ -282,7 +282,7 @@ def _build(
     z_dim = length or dim
     rotation = _Rotation.of(z_dim)
     n_blocks, n_bytes, z_stride = -(-n // block), len(rotation.matrix), rotation.matrix.shape[1]
-    rounding = 3 * _rounding_ofproducts(z_stride) + 2e-6  # of offsets, of sums with them and of bars
+    rounding = 3 * _rounding_of_products(z_stride) + 2e-6  # of offsets, of sums with them and of bars
     sketch = Sketch(
         order=layout.order,
         bytes=np.empty((n, n_bytes), dtype=np.uint8),
@@ -296,7 +296,7 @@ def _build(
         margin=rotation.slack + rounding + (directions.slack if length else 0.0),
         bounds=np.zeros((n, padded(lengths[-1] + len(lengths) - 1)), dtype=np.float32) if lengths else None,
         lengths=lengths,
-        bounds_slack=directions.slack + _rounding_ofproducts(max(lengths, default=0)) + 2.0**-22,
+        bounds_slack=directions.slack + _rounding_of_products(max(lengths, default=0)) + 2.0**-22,
         cells=layout.cells,
         cells_slack=layout.cells_slack,
     )
