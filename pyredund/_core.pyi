@@ -146,3 +146,19 @@ def closest_prefix(
     block: int,
     progress: _Progress | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
+def kcenter(
+    rows: NDArray[np.float32],
+    dim: int,
+    weights: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    forced: NDArray[np.int32],
+    n_pick: int,
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> tuple[
+    NDArray[np.int32], NDArray[np.float32], tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+]: ...

@@ -14,6 +14,7 @@ from pyredund._closest import closest_kept
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import row_source
 from pyredund._insertion import history_of, insertion
+from pyredund._kcenter import kcenter
 from pyredund._knn_graph import DEFAULT_K, graph_bytes, neighbor_count, search_distinct
 from pyredund._memory import check_memory
 from pyredund._neighbor_graph import NeighborGraph
@@ -21,7 +22,7 @@ from pyredund._removal import removal
 from pyredund._selection import Selection
 from pyredund._unit_rows import UnitRows, unit_rows
 
-METHODS = ("removal", "insertion", "random")
+METHODS = ("removal", "insertion", "kcenter", "random")
 
 
 def select(
@@ -48,16 +49,18 @@ def select(
         direction of a row counts.
     keep : float or int, default 0.9
         A share in (0, 1] of the rows (rounded half up, at least 1), or a count from 1 to n.
-    method : {"removal", "insertion", "random"}, default "removal"
+    method : {"removal", "insertion", "kcenter", "random"}, default "removal"
         ``"removal"`` starts from all rows and takes away, again and again, the one whose removal costs least: the
         loss, summed over all rows, of similarity to the closest kept row. Equal costs: lower `priority` goes first,
         then the lower similarity to the second-nearest row not identical to it, then the higher index.
         ``"insertion"`` starts from none and adds the row that gains most (greedy facility location on the symmetrised
         graph of the `k` nearest distinct rows; ties to the lowest index).
+        ``"kcenter"`` starts from the row farthest from the mean of the unit rows (or with the `must_keep` rows) and
+        adds the row least similar to its closest kept row, ties to the lowest index: exact farthest-first traversal.
         ``"random"`` keeps a uniform random sample, the baseline for the others.
     k : int, optional
-        Neighbours per row in the graph, at most n - 1. For removal it only affects speed. For insertion it is part of
-        the definition. Default: 32, for insertion at least 1 / share kept.
+        Neighbours per row in the graph, at most n - 1. For removal and kcenter it only affects speed. For insertion
+        it is part of the definition. Default: 32, for insertion at least 1 / share kept.
     graph : NeighborGraph, optional
         The graph that `knn_graph` returned for these very rows in this order, so that several selections can share it.
         A sample of its similarities is checked.
@@ -94,7 +97,7 @@ def select(
     -----
     Time O(n^2 d) for the graph and, for removal and insertion, O(n k log n) in practice after it; memory
     O(n d + n k). Removal is reverse greedy; insertion is the greedy algorithm of Nemhauser, Wolsey and Fisher (1978)
-    with the lazy evaluation of Minoux (1978).
+    with the lazy evaluation of Minoux (1978); kcenter is the farthest-first traversal of Gonzalez (1985).
 
     Examples
     --------
@@ -143,6 +146,8 @@ def select(
     if method == "removal":
         history, costs = removal(rows, joined, n_keep, ranks, forced, engine)
         return Selection.from_removal(history, costs, k)
+    if method == "kcenter":
+        return kcenter(rows, joined, n_keep, forced, k, engine)
     picked, gains = insertion(rows, joined, n_keep, forced, engine)
     log = history_of(picked, int(forced.sum()), rows, joined, engine)
     if log is not None:

@@ -29,7 +29,7 @@ _ARRAYS: dict[str, type[np.generic]] = {
     "costs": np.float64,
     "gains": np.float64,
 }
-_HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory}
+_HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory, "kcenter": InsertionHistory}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -53,7 +53,7 @@ class Selection:
     similarities : ndarray of float32, shape (n,)
         Cosine similarity of each row to its representative; 1 for kept rows.
     picked : ndarray of int64 or None
-        Insertion: kept rows in the order in which they were chosen.
+        Insertion and kcenter: kept rows in the order in which they were chosen.
     costs : ndarray of float64 or None
         Removal: what each removal cost, in the order of `removed`: the loss, summed over all rows, of similarity to
         the closest kept row.
@@ -107,6 +107,12 @@ class Selection:
         return cls.from_kept("insertion", np.sort(picked), *history.at(len(picked)), picked, gains, k, history)
 
     @classmethod
+    def from_kcenter(cls, history: InsertionHistory, n_keep: int, k: int | None) -> Selection:
+        """The selection of the first `n_keep` picks of a farthest-first traversal."""
+        picked = history.picked[:n_keep]
+        return cls.from_kept("kcenter", np.sort(picked), *history.at(n_keep), picked, k=k, history=history)
+
+    @classmethod
     def from_kept(
         cls,
         method: str,
@@ -139,7 +145,8 @@ class Selection:
         Parameters
         ----------
         keep : float or int
-            A share or a count, as for `select`. Removal answers sizes from this one's up, insertion down.
+            A share or a count, as for `select`. Removal answers sizes from this one's up, insertion and
+            kcenter down.
 
         Returns
         -------
@@ -171,6 +178,8 @@ class Selection:
         fewest = self._history.n_forced if isinstance(self._history, InsertionHistory) else 0
         if isinstance(self._history, InsertionHistory) and self.gains is not None and fewest <= n_keep < size:
             return Selection.from_insertion(self._history, self.gains[:n_keep], self.k)
+        if isinstance(self._history, InsertionHistory) and self.method == "kcenter" and fewest <= n_keep < size:
+            return Selection.from_kcenter(self._history, n_keep, self.k)
         downwards = f"from {fewest} (must_keep) to {size}" if fewest else f"at most {size}"
         bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
         bound = bounds.get(type(self._history), f"{size}")

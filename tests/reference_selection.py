@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from reference import similarity_matrix, unit_rows
+from reference import lane_sum, similarity_matrix, unit_rows
 
 ONE = 2**32
 
@@ -94,6 +94,24 @@ def insertion(x: ArrayLike, n_keep: int, k: int, must_keep: tuple[int, ...] = ()
         result.gains.append(int(gain[row]))
         covered = np.maximum(covered, served[row])
     return result
+
+
+def kcenter(x: ArrayLike, n_keep: int, must_keep: tuple[int, ...] = ()) -> list[int]:
+    """Start from the row farthest from the mean; add what is least similar to its closest kept row (ties: the lowest).
+
+    The mean's coordinates are sums of those of the unit rows, rounded to units of 2^-30 so that their order is nothing.
+    """
+    scores, same = similarity_matrix(x), identical(x)
+    np.fill_diagonal(scores, 1)
+    assert (scores[same] == 1).all()
+    units = unit_rows(x).astype(np.float64)
+    mean = np.rint(units * 2**30).astype(np.int64).sum(axis=0).astype(np.float64)
+    picked = sorted(must_keep) or [int(np.argmin(lane_sum(units * mean)))]
+    while len(picked) < n_keep:
+        closest = scores[:, picked].max(axis=1)
+        closest[picked] = 2
+        picked.append(int(np.argmin(closest)))
+    return picked
 
 
 def representatives(x: ArrayLike, kept: list[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

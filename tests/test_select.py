@@ -23,7 +23,7 @@ def repeated_neighbour() -> pyredund.NeighborGraph:
     return pyredund.NeighborGraph(graph.indptr, ids.reshape(-1), graph.similarities, 7, 7)
 
 
-@pytest.mark.parametrize("method", ["removal", "insertion", "random"])
+@pytest.mark.parametrize("method", ["removal", "insertion", "kcenter", "random"])
 @pytest.mark.parametrize(
     ("keep", "n", "kept"),
     [
@@ -67,7 +67,7 @@ def test_impossible_sizes_are_refused(keep: Any, error: type[Exception], message
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"method": "kmeans"}, ValueError, "method must be one of removal, insertion, random, got 'kmeans'"),
+        ({"method": "kmeans"}, ValueError, "method must be one of removal, insertion, kcenter, random, got 'kmeans'"),
         ({"method": 3}, TypeError, "method must be a string"),
         ({"device": "cuda"}, ValueError, "no CUDA"),
         ({"device": "tpu"}, ValueError, "device must be one of"),
@@ -117,7 +117,7 @@ def test_nothing_to_select_from_is_refused() -> None:
         pyredund.select(np.empty((0, 4)))
 
 
-@pytest.mark.parametrize("method", ["removal", "insertion", "random"])
+@pytest.mark.parametrize("method", ["removal", "insertion", "kcenter", "random"])
 @pytest.mark.parametrize("n", [1, 2])
 def test_one_or_two_rows(method: str, n: int) -> None:
     selection = pyredund.select(smooth(n), 1, method=method)
@@ -143,7 +143,7 @@ def test_random_keeps_every_row_equally_often() -> None:
     assert (np.abs(counts - 100) < 45).all()  # 100 expected, standard deviation 8.7
 
 
-@pytest.mark.parametrize("method", ["removal", "insertion", "random"])
+@pytest.mark.parametrize("method", ["removal", "insertion", "kcenter", "random"])
 def test_threads_do_not_change_a_byte(method: str, monkeypatch: pytest.MonkeyPatch, isa: str) -> None:
     x = half_duplicates(400)
     expected = pyredund.select(x, 0.3, method=method)
