@@ -204,6 +204,7 @@ class Traversal {
     const auto n_near = static_cast<std::int64_t>(near.size());
     const std::int64_t n_tiles = (n_near + kTile - 1) / kTile;
     const MatrixView picks{recent_.data(), n_picked() - batch_begin_, rows_.dim, rows_.stride};
+    const std::size_t n_before = changes_.size();
     std::atomic<std::int64_t> next{0};
     std::mutex mutex;
     run_team(static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, plan_.n_threads)), [&](int) {
@@ -238,7 +239,10 @@ class Traversal {
       const std::lock_guard<std::mutex> lock(mutex);
       changes_.insert(changes_.end(), changes.begin(), changes.end());
     });
-    for (const std::int32_t row : near) wait(row);
+    for (std::size_t at = n_before; at < changes_.size(); ++at) {
+      const Change& change = changes_[at];
+      if (closest_[change.row].place == change.place) wait(change.row);
+    }
     batch_begin_ = n_picked();
     batch_radius_ = -1.0f;
   }
