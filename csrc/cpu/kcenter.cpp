@@ -5,21 +5,17 @@
 #include <cstring>
 #include <functional>
 #include <limits>
-#include <mutex>
 #include <queue>
 
+#include "cpu/locality_order.hpp"
+#include "cpu/open_rows.hpp"
 #include "cpu/tile_scan.hpp"
-#include "thread_team.hpp"
 
 namespace pyredund::cpu {
 namespace {
 
 constexpr std::int64_t kBatch = 128;  // picks after which every open row is compared with them
-constexpr std::int64_t kTile = 192;   // open rows a thread takes at once
-
-// How far a reported similarity can lie from the cosine of the angle between two unit rows, generously: their norms are
-// off by less than 2^-22, the similarity is rounded to float32.
-constexpr double kAngleSlack = 1e-6;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // A similarity and a row as one integer, in the order in which rows are picked: smallest first.
 std::uint64_t pick_key(float similarity, std::int32_t row) {
@@ -73,6 +69,8 @@ class Traversal {
         closest_(static_cast<std::size_t>(rows.rows), {-1, -2.0f}),
         seen_(static_cast<std::size_t>(rows.rows), 0),
         state_(static_cast<std::size_t>(rows.rows), kOpen),
+        open_(plan, rows, locality_order(rows, plan.kernels->panel_width, plan.n_threads, watch)),
+        bars_(static_cast<std::size_t>(rows.rows)),
         recent_(static_cast<std::size_t>(batch_ * rows.stride)) {}
 
   KCenterLog run(const std::vector<std::int32_t>& forced, std::int32_t first, std::int64_t n_pick) {
@@ -119,18 +117,15 @@ class Traversal {
       if (row == first) continue;
       offer(row, 0, similarity(*plan_.kernels, rows_.row(row), rows_.row(first), rows_.stride), changes_, first);
       keys.push_back(pick_key(closest_[row].similarity, row));
-      open_.push_back(row);
     }
     waiting_ = Heap(std::greater<>(), std::move(keys));
     announce(first, similarity_then);
     batch_begin_ = 1;
-    batch_radius_ = -1.0f;
   }
 
   void pick(std::int32_t row, float similarity_then) {
     if ((n_picked() & 255) == 0) check(watch_);
     std::copy_n(rows_.row(row), rows_.stride, recent_.begin() + (n_picked() - batch_begin_) * rows_.stride);
-    batch_radius_ = std::max(batch_radius_, similarity_then);
     announce(row, similarity_then);
     if (n_picked() - batch_begin_ == batch_) compare_with_batch();
   }
@@ -141,6 +136,7 @@ class Traversal {
     log_.picked.push_back(row);
     log_.similarities.push_back(similarity_then);
     state_[row] = kPicked;
+    bars_[row] = kInfinity;
     for (std::int64_t e = listers_.indptr[row]; e < listers_.indptr[row + 1]; ++e) {
       const std::int32_t lister = listers_.rows[e];
       if (state_[lister] == kPicked) continue;
@@ -148,6 +144,7 @@ class Traversal {
       if (state_[lister] == kOpen) {
         if (place > 0) catch_up(lister, place);
         state_[lister] = kClosed;
+        bars_[lister] = kInfinity;
       }
       offer(lister, place, listers_.similarities[e], changes_, row);
       if (closest_[lister].similarity != before) wait(lister);
@@ -166,15 +163,8 @@ class Traversal {
                         (similarity == own.similarity && center < log_.picked[own.place]);
     if (!closer) return;
     own = {place, similarity};
+    if (state_[row] == kOpen) bars_[row] = static_cast<float>(static_cast<double>(similarity) - 2 * margin_);
     changes.push_back({row, place, similarity});
-  }
-
-  // Whether none of the batch can be closer to the row than its closest pick p. Whatever has been picked after p was at
-  // an angle of at least r from it, with cos r the batch's largest similarity to what was picked before, hence at an
-  // angle of at least r - a from the row, with a the angle between row and p: more than a where r > 2 a.
-  bool is_settled(std::int32_t row) const {
-    const double c = static_cast<double>(closest_[row].similarity) - 2 * kAngleSlack;
-    return c > 0.0 && 2.0 * c * c - 1.0 > static_cast<double>(batch_radius_) + kAngleSlack;
   }
 
   // Compares an open row with all picks before a place.
@@ -182,7 +172,6 @@ class Traversal {
     const std::int64_t from = std::max<std::int64_t>(batch_begin_, seen_[row]);
     const float before = closest_[row].similarity;
     seen_[row] = static_cast<std::int32_t>(until);
-    if (is_settled(row)) return;
     const float* const x = rows_.row(row);
     for (std::int64_t place = from; place < until; ++place) {
       const float* const y = recent_.data() + (place - batch_begin_) * rows_.stride;
@@ -196,60 +185,24 @@ class Traversal {
 
   // Compares every open row with the picks of the batch, and begins the next one.
   void compare_with_batch() {
-    open_.erase(std::remove_if(open_.begin(), open_.end(), [&](std::int32_t row) { return state_[row] != kOpen; }),
-                open_.end());
-    std::vector<std::int32_t> near;
-    std::copy_if(open_.begin(), open_.end(), std::back_inserter(near),
-                 [&](std::int32_t row) { return !is_settled(row); });
-    const auto n_near = static_cast<std::int64_t>(near.size());
-    const std::int64_t n_tiles = (n_near + kTile - 1) / kTile;
     const MatrixView picks{recent_.data(), n_picked() - batch_begin_, rows_.dim, rows_.stride};
-    const std::size_t n_before = changes_.size();
-    std::atomic<std::int64_t> next{0};
-    std::mutex mutex;
-    run_team(static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, plan_.n_threads)), [&](int) {
-      std::vector<float> data(static_cast<std::size_t>(kTile * rows_.stride));
-      std::vector<std::atomic<float>> bars(static_cast<std::size_t>(kTile));
-      TileScan scan(*plan_.kernels, plan_.kernels->floats, scan_rows({data.data(), kTile, rows_.dim, rows_.stride}),
-                    scan_rows(picks), rows_.dim);
-      std::vector<Change> changes;
-      for (std::int64_t t = next++; t < n_tiles; t = next++) {
-        const std::int32_t* const which = near.data() + t * kTile;
-        const std::int64_t count = std::min(n_near - t * kTile, kTile);
-        for (std::int64_t r = 0; r < count; ++r) {
-          std::copy_n(rows_.row(which[r]), rows_.stride, data.begin() + r * rows_.stride);
-          bars[r].store(bar(which[r]), std::memory_order_relaxed);
-        }
-        const auto resolve = [&](Survivor* survivors, std::int64_t n_survivors) {
-          std::sort(survivors, survivors + n_survivors, [](const Survivor& a, const Survivor& b) {
-            return a.row != b.row ? a.row < b.row : a.column < b.column;
-          });
-          for (std::int64_t s = 0; s < n_survivors; ++s) {
-            const Survivor& pair = survivors[s];
-            const std::int32_t row = which[pair.row];
-            const std::int64_t place = batch_begin_ + pair.column;
-            if (place < seen_[row] || pair.approximate < bars[pair.row].load(std::memory_order_relaxed)) continue;
-            const float exact = similarity(*plan_.kernels, rows_.row(row), picks.row(pair.column), rows_.stride);
-            offer(row, static_cast<std::int32_t>(place), exact, changes, log_.picked[place]);
-            bars[pair.row].store(bar(row), std::memory_order_relaxed);
-          }
-        };
-        scan.scan({0, count, 0, picks.rows, false}, bars.data(), nullptr, nullptr, nullptr, resolve, watch_);
+    std::vector<std::vector<Change>> changes(static_cast<std::size_t>(plan_.n_threads));
+    const auto resolve = [&](int thread, std::int32_t row, const Survivor* found, std::int64_t count) {
+      for (std::int64_t f = 0; f < count; ++f) {
+        const std::int64_t place = batch_begin_ + found[f].row;
+        if (place < seen_[row] || found[f].approximate < bars_[row]) continue;
+        const float exact = similarity(*plan_.kernels, rows_.row(row), picks.row(found[f].row), rows_.stride);
+        offer(row, static_cast<std::int32_t>(place), exact, changes[thread], log_.picked[place]);
       }
-      const std::lock_guard<std::mutex> lock(mutex);
-      changes_.insert(changes_.end(), changes.begin(), changes.end());
-    });
-    for (std::size_t at = n_before; at < changes_.size(); ++at) {
-      const Change& change = changes_[at];
-      if (closest_[change.row].place == change.place) wait(change.row);
+    };
+    open_.compare(picks, bars_, resolve, watch_);
+    for (const std::vector<Change>& of_thread : changes) {
+      for (const Change& change : of_thread) {
+        changes_.push_back(change);
+        if (closest_[change.row].place == change.place) wait(change.row);
+      }
     }
     batch_begin_ = n_picked();
-    batch_radius_ = -1.0f;
-  }
-
-  // No pick whose approximate score lies below is as close as the row's closest.
-  float bar(std::int32_t row) const {
-    return static_cast<float>(static_cast<double>(closest_[row].similarity) - 2 * margin_);
   }
 
   // The log of changes, row by row; of those within the first `n_forced` picks only each row's last.
@@ -291,10 +244,10 @@ class Traversal {
   std::vector<Closest> closest_;
   std::vector<std::int32_t> seen_;  // an open row has been compared with the picks before this place, or the batch
   std::vector<State> state_;
-  std::vector<std::int32_t> open_;
+  OpenRows open_;
+  std::vector<float> bars_;    // of open rows in their comparison with a batch
   std::vector<float> recent_;  // the rows of the picks from batch_begin_ on
   std::int64_t batch_begin_ = 0;
-  float batch_radius_ = -1.0f;
   Heap waiting_;  // every unpicked row by what it knows, and former keys
   std::vector<Change> changes_;
   KCenterLog log_;
