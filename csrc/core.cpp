@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   pyredund::bind_removal(module);
   pyredund::bind_insertion(module);
   pyredund::bind_kcenter(module);
+  pyredund::bind_deduplicate(module);
 }

@@ -16,6 +16,7 @@ void bind_knn_graph(pybind11::module_& module);
 void bind_radius_graph(pybind11::module_& module);
 void bind_removal(pybind11::module_& module);
 void bind_insertion(pybind11::module_& module);
+void bind_deduplicate(pybind11::module_& module);
 void bind_kcenter(pybind11::module_& module);
 
 // C-contiguous arrays of exactly this type: a copy made on the way in would lose what is written into it.

@@ -8,6 +8,7 @@ except ImportError as error:
         "install with pip install -e ."
     ) from error
 
+from pyredund._deduplicate import deduplicate
 from pyredund._engine import show_config
 from pyredund._knn_graph import knn_graph
 from pyredund._neighbor_graph import NeighborGraph
@@ -16,4 +17,13 @@ from pyredund._select import select
 from pyredund._selection import Selection
 from pyredund._version import __version__
 
-__all__ = ["NeighborGraph", "Selection", "__version__", "knn_graph", "radius_graph", "select", "show_config"]
+__all__ = [
+    "NeighborGraph",
+    "Selection",
+    "__version__",
+    "deduplicate",
+    "knn_graph",
+    "radius_graph",
+    "select",
+    "show_config",
+]

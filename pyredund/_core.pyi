@@ -162,3 +162,38 @@ def kcenter(
 ) -> tuple[
     NDArray[np.int32], NDArray[np.float32], tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 ]: ...
+def uncrowded_pairs(
+    rows: NDArray[np.float32],
+    dim: int,
+    sketch: tuple[object, ...] | None,
+    threshold: float,
+    most: int,
+    crowded: NDArray[np.uint8],
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]: ...
+def deduplicate(
+    rows: NDArray[np.float32],
+    dim: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    crowded: NDArray[np.uint8],
+    order: NDArray[np.int32],
+    threshold: float,
+    fates: NDArray[np.uint8],
+    n_threads: int,
+    isa: str,
+    block: int,
+    progress: _Progress | None,
+) -> None: ...
+def closest_listed(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    names: NDArray[np.int64],
+    closest: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None: ...

@@ -59,4 +59,4 @@ def kcenter(
     indptr, places, to_closest = closest
     place_of = np.concatenate([entries, np.full(len(classes) - len(entries), n_keep)])  # copies took the others' places
     history = InsertionHistory(picked, indptr, place_of[places], to_closest, class_of, len(forced_rows))
-    return Selection.from_kcenter(history, n_keep, k)
+    return Selection.from_picks("kcenter", history, n_keep, None, k)

@@ -151,7 +151,7 @@ def select(
     picked, gains = insertion(rows, joined, n_keep, forced, engine)
     log = history_of(picked, int(forced.sum()), rows, joined, engine)
     if log is not None:
-        return Selection.from_insertion(log, gains, k)
+        return Selection.from_picks("insertion", log, n_keep, gains, k)
     kept = np.sort(picked)
     return Selection.from_kept("insertion", kept, *closest_kept(rows, kept, engine), picked, gains, k)
 

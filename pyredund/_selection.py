@@ -11,25 +11,15 @@ from numpy.typing import NDArray
 
 from pyredund._arrays import read_only
 from pyredund._checks import check_int, count_to_keep
-from pyredund._files import load_arrays, naming, save_arrays
+from pyredund._files import naming
 from pyredund._insertion import InsertionHistory
 from pyredund._removal import RemovalHistory
+from pyredund._selection_archive import ARRAYS, read_archive, write_archive
 from pyredund._verify import verify_selection, verify_sums
+from pyredund._verify_threshold import verify_threshold
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset, Subset
-
-_ARRAYS: dict[str, type[np.generic]] = {
-    "indices": np.int64,
-    "removed": np.int64,
-    "mask": np.bool_,
-    "representatives": np.int64,
-    "similarities": np.float32,
-    "picked": np.int64,
-    "costs": np.float64,
-    "gains": np.float64,
-}
-_HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory, "kcenter": InsertionHistory}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -61,6 +51,12 @@ class Selection:
         Insertion: what each pick gained, in the order of `picked`.
     k : int or None
         Neighbours per row in the graph that was used.
+    threshold : float or None
+        Of `deduplicate`.
+    must_keep : ndarray of int64 or None
+        Of `deduplicate`: rows that were kept whatever they resemble, ascending.
+    n_reference : int
+        Of `deduplicate`: rows of the reference; its row r has the number n + r as a representative.
 
     Examples
     --------
@@ -80,9 +76,12 @@ class Selection:
     gains: NDArray[np.float64] | None = None
     k: int | None = None
     _history: RemovalHistory | InsertionHistory | None = field(default=None, repr=False)
+    threshold: float | None = None
+    must_keep: NDArray[np.int64] | None = None
+    n_reference: int = 0
 
     def __post_init__(self) -> None:
-        for name, dtype in _ARRAYS.items():
+        for name, dtype in ARRAYS.items():
             if getattr(self, name) is not None:
                 own = read_only(name, getattr(self, name), dtype).copy()  # of a few bytes a row, and of nobody else
                 own.flags.writeable = False
@@ -101,16 +100,12 @@ class Selection:
         return cls("removal", kept, removed, mask, *history.at(len(kept)), costs=costs, k=k, _history=history)
 
     @classmethod
-    def from_insertion(cls, history: InsertionHistory, gains: NDArray[np.float64], k: int | None) -> Selection:
-        """The selection of the first ``len(gains)`` picks of a history."""
-        picked = history.picked[: len(gains)]
-        return cls.from_kept("insertion", np.sort(picked), *history.at(len(picked)), picked, gains, k, history)
-
-    @classmethod
-    def from_kcenter(cls, history: InsertionHistory, n_keep: int, k: int | None) -> Selection:
-        """The selection of the first `n_keep` picks of a farthest-first traversal."""
-        picked = history.picked[:n_keep]
-        return cls.from_kept("kcenter", np.sort(picked), *history.at(n_keep), picked, k=k, history=history)
+    def from_picks(
+        cls, method: str, history: InsertionHistory, n_keep: int, gains: NDArray[np.float64] | None, k: int | None
+    ) -> Selection:
+        """The selection of the first `n_keep` picks of a history."""
+        picked, gains = history.picked[:n_keep], None if gains is None else gains[:n_keep]
+        return cls.from_kept(method, np.sort(picked), *history.at(n_keep), picked, gains, k, history)
 
     @classmethod
     def from_kept(
@@ -176,10 +171,8 @@ class Selection:
         if isinstance(self._history, RemovalHistory) and self.costs is not None and n_keep > size:
             return Selection.from_removal(self._history, self.costs[: len(self.mask) - n_keep], self.k)
         fewest = self._history.n_forced if isinstance(self._history, InsertionHistory) else 0
-        if isinstance(self._history, InsertionHistory) and self.gains is not None and fewest <= n_keep < size:
-            return Selection.from_insertion(self._history, self.gains[:n_keep], self.k)
-        if isinstance(self._history, InsertionHistory) and self.method == "kcenter" and fewest <= n_keep < size:
-            return Selection.from_kcenter(self._history, n_keep, self.k)
+        if isinstance(self._history, InsertionHistory) and fewest <= n_keep < size:
+            return Selection.from_picks(self.method, self._history, n_keep, self.gains, self.k)
         downwards = f"from {fewest} (must_keep) to {size}" if fewest else f"at most {size}"
         bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
         bound = bounds.get(type(self._history), f"{size}")
@@ -285,11 +278,7 @@ class Selection:
         >>> pyredund.Selection.load(path).indices
         array([1, 2])
         """
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
-        arrays |= {"method": np.array(self.method), "k": np.int64(-1 if self.k is None else self.k)}
-        if self._history is not None:
-            arrays |= {f"history_{part.name}": getattr(self._history, part.name) for part in fields(self._history)}
-        save_arrays(path, "Selection", arrays)
+        write_archive(path, self)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Selection:
@@ -305,29 +294,24 @@ class Selection:
         ValueError
             If the file holds something else.
         """
-        required = ["method", "k", "indices", "removed", "mask", "representatives", "similarities"]
-        arrays = load_arrays(path, "Selection", required)
+        parts = read_archive(path)
         with naming(path, "Selection"):
-            kind = _HISTORIES.get(str(arrays["method"])) if "history_class_of" in arrays else None
-            parts: dict[str, Any] = {part.name: arrays[f"history_{part.name}"] for part in fields(kind)} if kind else {}
-            if "n_forced" in parts:
-                parts["n_forced"] = int(parts["n_forced"])
-            history = kind(**parts) if kind else None
-            k = int(arrays["k"])
-            values: dict[str, Any] = {name: arrays.get(name) for name in _ARRAYS}
-            return cls(str(arrays["method"]), **values, k=None if k < 0 else k, _history=history)
+            return cls(**parts)
 
-    def verify(self, embeddings: object) -> None:
+    def verify(self, embeddings: object, reference: object = None) -> None:
         """Check every claim of this selection by brute force against the embeddings that it was made from.
 
         Kept and removed rows make up all rows, once each; every representative is a kept row; every similarity is that
         of the definition, and no kept row is more similar, or equally similar and lower. Costs add up to what all rows
-        lost. (The order of a removal, and gains, are not computed again.)
+        lost. Of `deduplicate`: every removed row is as similar as the threshold to its representative, and no two kept
+        rows are, `must_keep` rows with each other aside. (The order of a removal, and gains, are not computed again.)
 
         Parameters
         ----------
         embeddings : array_like, shape (n, d)
-            What `select` was given.
+            What `select` or `deduplicate` was given.
+        reference : array_like, shape (m, d), optional
+            What `deduplicate` was given, if so.
 
         Raises
         ------
@@ -344,7 +328,10 @@ class Selection:
         >>> embeddings = np.random.default_rng(0).normal(size=(200, 8))
         >>> pyredund.select(embeddings, keep=0.5).verify(embeddings)
         """
-        verify_selection(embeddings, self.indices, self.removed, self.mask, self.representatives, self.similarities)
+        arrays = self.indices, self.removed, self.mask, self.representatives, self.similarities
+        rows = verify_selection(embeddings, reference, self.n_reference, *arrays)
+        if self.threshold is not None:
+            verify_threshold(rows, self.threshold, self.mask, self.must_keep, self.similarities)
         verify_sums(self.similarities, self.costs, self.removed)
         if self.picked is not None and not np.array_equal(np.sort(self.picked), self.indices):
             raise ValueError("picked must hold the kept rows, once each")

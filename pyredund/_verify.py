@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund._inputs import row_source
+from pyredund._inputs import RowSource, reference_source, row_source
 
 BLOCK_BYTES = 64 << 20
 PAIRS_AT_ONCE = 1 << 18
@@ -13,22 +13,33 @@ PAIRS_AT_ONCE = 1 << 18
 
 def verify_selection(
     embeddings: object,
+    reference: object,
+    n_reference: int,
     indices: NDArray[np.int64],
     removed: NDArray[np.int64],
     mask: NDArray[np.bool_],
     representatives: NDArray[np.int64],
     similarities: NDArray[np.float32],
-) -> None:
-    """Raise ValueError with the first row for which a claim of the selection does not hold."""
+) -> NDArray[np.float32]:
+    """The unit rows, those of `reference` behind; ValueError with the first row for which a claim does not hold."""
     source = row_source("embeddings", embeddings)
     n = len(mask)
     if source.rows != n:
         raise ValueError(f"embeddings must have the selection's {n} rows, got {source.rows}")
+    if (reference is not None) != (n_reference > 0):
+        raise ValueError(f"reference must be what the selection was made with, {n_reference} rows")
+    rows = _all_unit_rows(source)
+    if reference is not None:
+        others = reference_source(reference, source.dim)
+        if others.rows != n_reference:
+            raise ValueError(f"reference must have the {n_reference} rows of the selection's, got {others.rows}")
+        rows = np.concatenate([rows, _all_unit_rows(others)])  # from here on like any other kept rows
+        own = np.arange(n, n + n_reference)
+        indices, representatives = np.concatenate([indices, own]), np.concatenate([representatives, own])
+        mask = np.concatenate([mask, np.ones(n_reference, dtype=bool)])
+        similarities = np.concatenate([similarities, np.ones(n_reference, dtype=np.float32)])
     _verify_sets(indices, removed, mask, representatives, similarities)
-    at_once = max(1, BLOCK_BYTES // (8 * source.dim))
-    blocks = [_unit_rows(source.block(i, min(n, i + at_once)).astype(np.float64)) for i in range(0, n, at_once)]
-    rows = np.concatenate(blocks)
-    claimed = _scores(rows, removed, representatives[removed])
+    claimed = scores(rows, removed, representatives[removed])
     wrong = np.flatnonzero(claimed != similarities[removed])
     if len(wrong):
         row = removed[wrong[0]]
@@ -37,6 +48,13 @@ def verify_selection(
             f"the selection says {similarities[row]}"
         )
     _verify_closest(rows, indices, np.sort(removed), representatives, similarities)
+    return rows
+
+
+def _all_unit_rows(source: RowSource) -> NDArray[np.float32]:
+    n, at_once = source.rows, max(1, BLOCK_BYTES // (8 * source.dim))
+    blocks = [_unit_rows(source.block(i, min(n, i + at_once)).astype(np.float64)) for i in range(0, n, at_once)]
+    return np.concatenate(blocks)
 
 
 def verify_sums(
@@ -102,7 +120,7 @@ def _verify_closest(
         for first in range(0, len(pairs), PAIRS_AT_ONCE):
             which, column = np.divmod(pairs[first : first + PAIRS_AT_ONCE], len(candidates))
             row, other = some[which], candidates[column]
-            score = _scores(rows, row, other)
+            score = scores(rows, row, other)
             better = (score > similarities[row]) | ((score == similarities[row]) & (other < representatives[row]))
             for failed in np.flatnonzero(better)[:1]:
                 raise ValueError(
@@ -134,7 +152,7 @@ def _unit_rows(x: NDArray[np.float64]) -> NDArray[np.float32]:
     return unit + np.float32(0)  # -0 becomes +0
 
 
-def _scores(rows: NDArray[np.float32], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float32]:
+def scores(rows: NDArray[np.float32], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float32]:
     """Similarities of rows x[i] and y[i] as defined: float64 sums in lanes, rounded, clamped, 1 for identical rows."""
     scores = np.empty(len(x), dtype=np.float32)
     at_once = max(1, BLOCK_BYTES // (32 * rows.shape[1]))

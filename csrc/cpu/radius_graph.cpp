@@ -56,7 +56,7 @@ class Collected {
 }  // namespace
 
 SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, double threshold,
-                           std::int64_t most, Watch& watch) {
+                           std::int64_t most, Watch& watch, const Crowding* crowding) {
   SimilarPairs pairs;
   if (rows.rows == 0) return pairs;
   const Kernels& kernels = *plan.kernels;
@@ -65,7 +65,16 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
   if (coarse && sketch.cells != nullptr) cells.emplace(sketch, kernels.panel_width);
   const std::int64_t block = coarse ? sketch.block : block_size(plan, rows.rows, rows.stride);
   const std::int64_t n_tiles = triangle_size(blocks_of(rows.rows, block));
-  const std::vector<std::atomic<float>> bars = bars_at(threshold, rows.rows, rows.stride);
+  std::vector<std::atomic<float>> bars = bars_at(threshold, rows.rows, rows.stride);
+  std::vector<std::atomic<std::int32_t>> n_pairs(static_cast<std::size_t>(crowding != nullptr ? rows.rows : 0));
+  const auto is_crowded = [&](std::int32_t place) {
+    return n_pairs[place].load(std::memory_order_relaxed) >= crowding->most;
+  };
+  const auto add_pair_of = [&](std::int32_t place) {
+    if (++n_pairs[place] != crowding->most) return;
+    bars[place].store(std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
+    crowding->crowded[sketch.row_at(place)] = 1;
+  };
   Collected collected(pairs, most);
   watch.total += n_tiles;
   const auto thread_body = [&](const auto& each) {
@@ -84,6 +93,11 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
         const std::int64_t kept = test.keep(survivors, count);
         for (std::int64_t s = 0; s < kept; ++s) {
           if (!(static_cast<double>(survivors[s].approximate) >= threshold)) continue;
+          if (crowding != nullptr) {
+            if (is_crowded(survivors[s].row) && is_crowded(survivors[s].column)) continue;
+            add_pair_of(survivors[s].row);
+            add_pair_of(survivors[s].column);
+          }
           const std::int32_t a = sketch.row_at(survivors[s].row), b = sketch.row_at(survivors[s].column);
           found.push_back({std::min(a, b), std::max(a, b), survivors[s].approximate});
         }

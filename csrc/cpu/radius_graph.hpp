@@ -14,10 +14,17 @@ struct SimilarPairs {
   bool complete = true;  // false: the search stopped because there are more than were asked for
 };
 
+// Rows in at least `most` pairs are crowded; pairs of two crowded rows may be left out, so that a clump of m rows does
+// not hold m * m / 2 of them.
+struct Crowding {
+  std::int32_t most;
+  std::uint8_t* crowded;  // 1 for each crowded row; 0 beforehand
+};
+
 // All pairs row < column whose similarity is at least `threshold`, at most about `most` of them. Rows are unit rows, no
 // two of them identical; with a sketch they lie as it says, and pairs name them as before.
 SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, double threshold,
-                           std::int64_t most, Watch& watch);
+                           std::int64_t most, Watch& watch, const Crowding* crowding = nullptr);
 
 // The same for rows of `queries` with columns of `reference`.
 SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView queries, MatrixView reference, double threshold,

@@ -1,0 +1,268 @@
+"""Deduplication: every row but those that a kept row stands for at a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund import _core
+from pyredund._checks import check_device, check_int
+from pyredund._engine import Engine, Progress
+from pyredund._inputs import reference_source, row_source
+from pyredund._knn_graph import graph_bytes, query
+from pyredund._memory import check_memory, memory_limit
+from pyredund._neighbor_graph import NeighborGraph
+from pyredund._removal import lowest_rows
+from pyredund._select import _priority_ranks, _row_mask
+from pyredund._selection import Selection
+from pyredund._sketch import layout_of, sketch_of
+from pyredund._unit_rows import UnitRows, padded, unit_rows
+
+UNDECIDED, KEPT, DROPPED = 0, 1, 2  # the core's fates
+PAIR_BYTES = 40  # of a pair found: two rows and a similarity while they are collected, then two entries of lists
+FEW_PAIRS, MANY_PAIRS = 4, 64  # of a row, above which it counts as crowded: a matter of memory and speed only
+
+
+def deduplicate(
+    embeddings: object,
+    threshold: float = 0.95,
+    *,
+    priority: object = None,
+    must_keep: Iterable[int] | None = None,
+    reference: object = None,
+    device: str = "auto",
+    n_threads: int | None = None,
+    max_memory: int | None = None,
+    progress: bool | Progress = False,
+) -> Selection:
+    """Keep rows of which no two are as similar as `threshold`; every other row is that similar to a kept one.
+
+    Rows are visited by `priority`, highest first, then by index; a row is kept unless a row kept so far has a
+    similarity of `threshold` or more to it. So a row is never removed because of one that is itself removed.
+
+    Parameters
+    ----------
+    embeddings : array_like, shape (n, d)
+        As for `select`.
+    threshold : float, default 0.95
+        Similarity from which on rows count as duplicates, in (0, 1]; compared with the reported float32 similarity.
+        With 1, rows go whose similarity rounds to 1.
+    priority : array_like of real numbers, shape (n,), optional
+        Rows with a higher priority are visited first. Default: all equal.
+    must_keep : iterable of int, optional
+        Rows that are kept whatever they resemble. They count as kept from the start.
+    reference : array_like, shape (m, d), optional
+        Rows that you own already: they count as kept from the start, so that what stays is new. With the training set
+        as reference, what goes from a test set is what leaks into it.
+    device : {"auto", "cpu"}, default "auto"
+        Where to compute.
+    n_threads : int, optional
+        Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
+    max_memory : int, optional
+        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+    progress : bool or callable, default False
+        True shows a bar on standard error; a callable receives (done, total) several times a second.
+
+    Returns
+    -------
+    Selection
+        The representative of a row is its closest kept row; row r of `reference` has the number n + r.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+    ValueError
+        If an argument is out of range or does not fit the embeddings, or if these hold NaN or infinity or no rows.
+    MemoryError
+        If the computation would not fit.
+
+    Notes
+    -----
+    A zero row has no direction and is kept, unless it equals a kept zero row: identical rows have similarity 1. Time
+    O(n^2 d), much less where bounds rule most pairs out, and O(n m d) for the reference; memory O((n + m) d), and up to
+    64 pairs a row. What is kept is the greedy maximal independent set, in the order of the visit, of the graph of
+    similar pairs.
+
+    Examples
+    --------
+    >>> import pyredund
+    >>> embeddings = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]]
+    >>> selection = pyredund.deduplicate(embeddings, threshold=0.99)
+    >>> selection.indices, selection.representatives
+    (array([0, 2, 3]), array([0, 0, 2, 3]))
+    >>> pyredund.deduplicate(embeddings, threshold=0.99, reference=[[0.0, 2.0]]).indices
+    array([0, 3])
+    """
+    check_device(device)
+    lowest = _check_threshold(threshold)
+    engine = Engine.resolve(n_threads, progress)
+    source = row_source("embeddings", embeddings)
+    n = source.rows
+    if n == 0:
+        raise ValueError("embeddings must have at least 1 row to deduplicate, got 0")
+    others = reference_source(reference, source.dim) if reference is not None else None
+    forced = _row_mask("must_keep", must_keep, n)
+    ranks = _priority_ranks(priority, n, "removal")
+    if max_memory is not None:
+        max_memory = check_int("max_memory", max_memory, at_least=1)
+    needed = graph_bytes(source, 0) + (others.rows * padded(others.dim) * 4 if others is not None else 0)
+    check_memory(f"deduplicating {n} rows", needed + n * FEW_PAIRS * PAIR_BYTES, max_memory)
+    room = memory_limit(max_memory) - needed
+    rows = unit_rows("embeddings", source, engine)
+    owned = unit_rows("reference", others, engine) if others is not None and others.rows else None
+    most = min(MANY_PAIRS, max(FEW_PAIRS, room // (PAIR_BYTES * n)))
+    kept, representatives, similarities = _visit(rows, owned, lowest, ranks, forced, most, engine)
+    n_reference = others.rows if others is not None else 0
+    must = np.flatnonzero(forced) if forced.any() else None
+    selection = Selection.from_kept("deduplicate", kept, representatives, similarities)
+    return replace(selection, threshold=lowest, must_keep=must, n_reference=n_reference)
+
+
+def _check_threshold(threshold: object) -> float:
+    if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
+        raise TypeError(f"threshold must be a number, got {type(threshold).__name__}")
+    lowest = float(threshold)
+    if not 0 < lowest <= 1:  # nor is NaN
+        raise ValueError(f"threshold must be in (0, 1], got {threshold}")
+    return lowest
+
+
+def _visit(
+    rows: UnitRows,
+    owned: UnitRows | None,
+    threshold: float,
+    ranks: NDArray[np.int32],
+    forced: NDArray[np.bool_],
+    most: int,
+    engine: Engine,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Kept rows, representatives and similarities; rows in `most` pairs or more are searched while they are visited."""
+    class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
+    visits = np.lexsort((np.arange(rows.n_rows), -ranks.astype(np.int64)))
+    visited, first_visits = np.unique(class_of[visits], return_index=True)
+    assert len(visited) == rows.n_distinct
+    of_class = visits[first_visits]  # the row of each class that is visited first
+    fates = np.zeros(rows.n_distinct, dtype=np.uint8)
+    owned_rows, owned_similarities, is_owned = _closest_owned(rows, owned, engine)
+    fates[owned_similarities.astype(np.float64) >= threshold] = DROPPED
+    fates[class_of[forced]] = KEPT
+    graph, crowded = _pairs(rows, threshold, most, engine)
+    lists = graph.indptr, graph.indices, graph.similarities
+    with engine.reporting("visit") as report:
+        _core.deduplicate(
+            rows.matrix,
+            rows.dim,
+            *lists,
+            crowded,
+            np.argsort(first_visits).astype(np.int32),
+            threshold,
+            fates,
+            engine.n_threads,
+            engine.isa,
+            engine.block,
+            report,
+        )
+    lone = fates == KEPT
+    lone[class_of[forced]] = False  # of these, the forced rows stay
+    kept = np.sort(np.concatenate([of_class[lone], np.flatnonzero(forced)])).astype(np.int64)
+
+    names = np.full(rows.n_distinct, -1, dtype=np.int64)  # the lowest kept row of each class
+    lowest = lowest_rows(class_of, kept)
+    names[fates == KEPT] = lowest[fates == KEPT]
+    closest = np.empty(rows.n_distinct, dtype=np.int32)
+    similarities = np.empty(rows.n_distinct, dtype=np.float32)
+    _core.closest_listed(*lists, names, closest, similarities)
+    row_of_class = np.where(closest >= 0, names[closest], -1)
+    _add_closest_of_crowd(rows, crowded, fates, names, row_of_class, similarities, engine)
+    row_of_class[fates == KEPT] = names[fates == KEPT]
+    similarities[fates == KEPT] = 1
+    closer = (fates == DROPPED) & (is_owned | (owned_similarities > similarities) | (row_of_class < 0))
+    row_of_class[closer] = rows.n_rows + owned_rows[closer]
+    similarities[closer] = owned_similarities[closer]
+    representatives = row_of_class[class_of]
+    representatives[kept] = kept
+    return kept, representatives, similarities[class_of]
+
+
+def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple[NeighborGraph, NDArray[np.uint8]]:
+    """The lists of similar rows, without most pairs of crowded rows, and which rows are crowded."""
+    crowded = np.zeros(rows.n_distinct, dtype=np.uint8)
+
+    def search(sketch: tuple[object, ...] | None) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+        with engine.reporting("pairs") as report:
+            return _core.uncrowded_pairs(
+                rows.matrix,
+                rows.dim,
+                sketch,
+                threshold,
+                most,
+                crowded,
+                engine.n_threads,
+                engine.isa,
+                engine.block,
+                report,
+            )
+
+    pairs = None
+    layout = layout_of(rows, 1, engine, threshold)
+    if layout is not None:
+        with rows.arranged(layout.order):
+            sketch = sketch_of(rows, layout, engine)
+            if sketch is not None:
+                pairs = search(sketch)
+    if pairs is None:
+        pairs = search(None)
+    indptr = np.empty(rows.n_distinct + 1, dtype=np.int64)
+    indices = np.empty(2 * len(pairs[0]), dtype=np.int32)
+    similarities = np.empty(len(indices), dtype=np.float32)
+    _core.lists_of_pairs(*pairs, True, indptr, indices, similarities)
+    return NeighborGraph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct), crowded
+
+
+def _add_closest_of_crowd(
+    rows: UnitRows,
+    crowded: NDArray[np.uint8],
+    fates: NDArray[np.uint8],
+    names: NDArray[np.int64],
+    row_of_class: NDArray[np.int64],
+    similarities: NDArray[np.float32],
+    engine: Engine,
+) -> None:
+    """Let kept crowded rows stand for dropped crowded ones, where they are closer than what is listed."""
+    kept = np.flatnonzero((crowded != 0) & (fates == KEPT))
+    dropped = np.flatnonzero((crowded != 0) & (fates == DROPPED))
+    if not len(kept) or not len(dropped):
+        return
+    kept = kept[np.argsort(names[kept])]  # the order in which ties are to be broken
+    found, scores = query(rows.matrix[dropped], rows.matrix[kept], rows.dim, 1, engine.quiet())
+    name, score = names[kept[found[:, 0]]], scores[:, 0]
+    listed, listed_score = row_of_class[dropped], similarities[dropped]
+    closer = (listed < 0) | (score > listed_score) | ((score == listed_score) & (name < listed))
+    row_of_class[dropped[closer]] = name[closer]
+    similarities[dropped[closer]] = score[closer]
+
+
+def _closest_owned(
+    rows: UnitRows, owned: UnitRows | None, engine: Engine
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+    """The closest row of the reference to each distinct row, its similarity, and whether the two are identical."""
+    n = rows.n_distinct
+    if owned is None:
+        return np.full(n, -1, dtype=np.int64), np.full(n, -2, dtype=np.float32), np.zeros(n, dtype=bool)
+    found, scores = query(rows.matrix, owned.matrix, rows.dim, 1, engine)
+    closest, is_owned = found[:, 0].astype(np.int64), np.zeros(n, dtype=bool)
+    alike = np.flatnonzero(scores[:, 0] == 1)  # of several such rows, an identical one is the closest
+    if len(alike):
+        both = np.concatenate([owned.matrix, rows.matrix[alike]])
+        class_of = np.empty(len(both), dtype=np.int32)
+        _core.collapse_identical_rows(both, class_of)
+        same = class_of[owned.n_distinct :]
+        identical = same < owned.n_distinct
+        closest[alike[identical]] = same[identical]
+        is_owned[alike[identical]] = True
+    return owned.first[closest].astype(np.int64), scores[:, 0], is_owned
