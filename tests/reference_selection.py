@@ -114,6 +114,28 @@ def kcenter(x: ArrayLike, n_keep: int, must_keep: tuple[int, ...] = ()) -> list[
     return picked
 
 
+def deduplicate(
+    x: ArrayLike,
+    threshold: float,
+    priority: NDArray[np.float64] | None = None,
+    must_keep: tuple[int, ...] = (),
+    reference: ArrayLike | None = None,
+) -> list[int]:
+    """Visit rows, higher priority first, then by index; keep a row unless a kept one is within the threshold."""
+    own = [] if reference is None else list(range(len(unit_rows(x)), len(unit_rows(x)) + len(unit_rows(reference))))
+    both = (
+        np.array(x, dtype=np.float64) if reference is None else np.concatenate([np.asarray(x), np.asarray(reference)])
+    )
+    scores = similarity_matrix(both).astype(np.float64)
+    n = len(scores) - len(own)
+    rank = np.zeros(n) if priority is None else priority
+    kept = [*own, *must_keep]
+    for row in sorted(range(n), key=lambda row: (-rank[row], row)):
+        if row not in must_keep and not (scores[row, kept] >= threshold).any():
+            kept.append(row)
+    return sorted(row for row in kept if row < n)
+
+
 def representatives(x: ArrayLike, kept: list[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The closest kept row: itself, then an identical one, then the most similar, among equals the lowest."""
     scores, same = similarity_matrix(x), identical(x)
