@@ -8,6 +8,7 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import click
 import numpy as np
 
 import pyredund
-from pyredund import _embeddings_file, _selection_file
+from pyredund import _embeddings_file, _row_numbers_file, _selection_file
 from pyredund._select import METHODS
 
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
@@ -51,9 +52,13 @@ def _keep(ctx: click.Context, param: click.Parameter, value: str) -> float | int
     return float(Decimal(number) / 100 if text.endswith("%") else Decimal(number))
 
 
-def _input(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+def _input(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
     """A file with a known ending."""
-    return _check_ending(path, _embeddings_file.ENDINGS)
+    return None if path is None else _check_ending(path, _embeddings_file.ENDINGS)
+
+
+def _row_numbers(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    return None if path is None else _check_ending(path, _row_numbers_file.ENDINGS)
 
 
 def _output(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
@@ -82,6 +87,17 @@ def _check_folder(path: Path) -> Path:
     return path
 
 
+_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=_output,
+    metavar="FILE",
+    help="Where the result goes, in the form that the ending asks for: .txt and .npy (kept row numbers), .csv (each "
+    "row with its representative), .json (all). Without it, or with -, row numbers go to standard output.",
+)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(pyredund.__version__, prog_name="pyredund")
 def main() -> None:
@@ -98,15 +114,7 @@ def main() -> None:
     show_default=True,
     help="A share (0.9, 90%) or a count (5000).",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    callback=_output,
-    metavar="FILE",
-    help="Where the result goes, in the form that the ending asks for: .txt and .npy (kept row numbers), .csv (each "
-    "row with its representative), .json (all). Without it, or with -, row numbers go to standard output.",
-)
+@_output_option
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True, help="How to choose.")
 @click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
 @click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
@@ -131,8 +139,7 @@ def select(
     FILE holds one embedding per row: .npy, .npz, or .csv with numbers only (a header line is allowed). Rows count
     from 0. Nothing in FILE is changed.
     """
-    if output and output.exists() and output.samefile(file):
-        raise click.BadParameter(f"{output} is the input file", param_hint="--output")
+    _check_not_input(output, file)
     started = time.perf_counter()
     selection = pyredund.select(
         _embeddings_file.read_embeddings(file, array),
@@ -144,6 +151,80 @@ def select(
         progress=sys.stderr.isatty() and not quiet,
     )
     parameters = {"file": str(file), "keep": keep, "method": method, "k": selection.k, "seed": seed}
+    _report(selection, parameters, output, as_json, quiet, started)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=_input)
+@click.option(
+    "--threshold", type=float, default=0.95, show_default=True, help="Similarity from which on rows are duplicates."
+)
+@click.option(
+    "--reference",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_input,
+    metavar="FILE",
+    help="Rows that you own already: what resembles them goes. Its row r stands for others as n + r, with n rows in "
+    "the input.",
+)
+@click.option(
+    "--must-keep",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_row_numbers,
+    metavar="FILE",
+    help="Numbers of rows that stay whatever they resemble: .txt (one a line) or .npy.",
+)
+@_output_option
+@click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
+@click.option("--threads", type=int, help="Worker threads. Default: all that this process may use.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary for machines; without -o the whole result.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary on standard error.")
+def dedup(
+    file: Path,
+    threshold: float,
+    reference: Path | None,
+    must_keep: Path | None,
+    output: Path | None,
+    array: str | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Drop every row of FILE that a kept row resembles.
+
+    Rows are visited in their order, and one stays unless a row kept so far is as similar as the threshold: so every
+    dropped row has a kept one that stands for it, and no two kept rows are duplicates. Nothing in FILE is changed.
+    """
+    _check_not_input(output, file, reference, must_keep)
+    started = time.perf_counter()
+    selection = pyredund.deduplicate(
+        _embeddings_file.read_embeddings(file, array),
+        threshold,
+        must_keep=None if must_keep is None else _row_numbers_file.read_row_numbers(must_keep),
+        reference=None if reference is None else _embeddings_file.read_embeddings(reference),
+        n_threads=threads,
+        progress=sys.stderr.isatty() and not quiet,
+    )
+    files = {"reference": reference, "must_keep": must_keep}
+    parameters = {"file": str(file), "threshold": threshold, **{k: v and str(v) for k, v in files.items()}}
+    _report(selection, parameters, output, as_json, quiet, started)
+
+
+def _check_not_input(output: Path | None, *inputs: Path | None) -> None:
+    for file in inputs:
+        if output and file and output.exists() and output.samefile(file):
+            raise click.BadParameter(f"{output} is the input file", param_hint="--output")
+
+
+def _report(
+    selection: pyredund.Selection,
+    parameters: Mapping[str, object],
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+    started: float,
+) -> None:
+    """Write or print a selection, and say what it did."""
     summary = {"pyredund": pyredund.__version__, **_selection_file.summarize(selection, parameters)}
     if output is not None:
         _selection_file.write_selection(output, selection, summary)

@@ -58,7 +58,7 @@ def test_priority_must_keep_and_reference(data: str, threshold: float) -> None:
             {"reference": owned},
             {"priority": priority, "must_keep": (39, 3), "reference": owned},
         ):
-            selection = pyredund.deduplicate(x, threshold, **options)  # type: ignore[arg-type]
+            selection = pyredund.deduplicate(x, threshold, **options)
             assert_is_deduplicated(selection, x, threshold, **options)
 
 
@@ -116,10 +116,11 @@ def visit_graphs(n_graphs: int, seed: int) -> None:
     a = np.repeat(np.arange(n), sizes_of)
     b = starts[a] + np.arange(len(a)) - np.repeat(np.cumsum(sizes_of) - sizes_of, sizes_of)
     chosen = (a < b) & (rng.random(len(a)) < joined[a])
-    a, b = a[chosen].astype(np.int32), b[chosen].astype(np.int32)
+    a, b = a[chosen], b[chosen]
+    pairs = a.astype(np.int32), b.astype(np.int32), np.full(len(a), 0.9, dtype=np.float32)
     indptr, indices = np.empty(n + 1, dtype=np.int64), np.empty(2 * len(a), dtype=np.int32)
     similarities = np.empty(len(indices), dtype=np.float32)
-    _core.lists_of_pairs(a, b, np.full(len(a), 0.9, dtype=np.float32), True, indptr, indices, similarities)
+    _core.lists_of_pairs(*pairs, True, indptr, indices, similarities)
     order = rng.permutation(n).astype(np.int32)
     fates = np.where(rng.random(n) < 0.05, KEPT, 0).astype(np.uint8)  # must_keep
     fates[(rng.random(n) < 0.05) & (fates != KEPT)] = DROPPED  # near the reference
