@@ -51,6 +51,23 @@ def quality(rows: NDArray[np.float32], kept: NDArray[Any], keep: int) -> Quality
     return Quality(float(distances.mean()), float(distances.max()), float(1 - distances.sum() / len(rows)))
 
 
+def check_farthest_first(rows: NDArray[np.float32], kept: NDArray[Any], largest: float, sample: int = 2000) -> None:
+    """Raise AssertionError if two kept rows lie closer than the farthest removed one, `largest`; on a sample of them.
+
+    In a farthest-first traversal every pick lay at least as far from those before as any row does from all of them.
+    """
+    kept = np.asarray(kept)
+    chosen = np.random.default_rng(0).permutation(len(kept))[:sample]
+    kept_rows = rows[kept].astype(np.float64)
+    step = max(1, BLOCK_SCORES // len(kept))
+    for start in range(0, len(chosen), step):
+        some = chosen[start : start + step]
+        scores = kept_rows[some] @ kept_rows.T
+        scores[np.arange(len(some)), some] = -np.inf
+        if 1 - scores.max() < largest - TIE:
+            raise AssertionError(f"two kept rows have a distance of {1 - scores.max()}, a removed one {largest}")
+
+
 def recall(found: NDArray[np.int64], graph: pyredund.NeighborGraph, rows: NDArray[np.float32]) -> float:
     """Share of the exact neighbours that were found; one as close as the exact last one, ties aside, counts.
 

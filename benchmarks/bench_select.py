@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 import pyredund
-from benchmarks.accuracy import check_graph, quality
+from benchmarks.accuracy import check_farthest_first, check_graph, quality
 from benchmarks.datasets import embeddings
 from benchmarks.machine import all_threads, description, limited_threads
-from benchmarks.select_peers import SELECT_PEERS, K, SelectPeer, kept_count
+from benchmarks.select_peers import KCENTER, SELECT_PEERS, K, SelectPeer, kept_count
 from benchmarks.timing import Benchmark
 
 PEER_ROWS = 10_000
@@ -34,6 +34,8 @@ def measure(benchmark: Benchmark, peer: SelectPeer, rows: NDArray[np.float32], r
         peer.select(rows[:WARM_ROWS], kept_count(min(WARM_ROWS, len(rows))), threads)
         kept = benchmark.pedantic(peer.select, args=(rows, keep, threads), rounds=rounds)
     found = quality(rows, kept, keep)
+    if peer is SELECT_PEERS[KCENTER]:
+        check_farthest_first(rows, kept, found.largest)
     benchmark.extra_info.update(asdict(found), threads=threads, machine=description())
 
 

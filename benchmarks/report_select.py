@@ -12,7 +12,7 @@ from benchmarks.accuracy import Quality, quality
 from benchmarks.claims import Claim, print_table
 from benchmarks.datasets import embeddings
 from benchmarks.machine import all_threads, installed, limited_threads
-from benchmarks.select_peers import APRICOT, MUNDIG, REMOVAL, SELECT_PEERS, K, Kept, kept_count
+from benchmarks.select_peers import APRICOT, KCENTER, MUNDIG, REMOVAL, SELECT_PEERS, K, Kept, kept_count
 from benchmarks.timing import Timed, alternate
 
 PEER_ROWS = 10_000
@@ -21,6 +21,7 @@ GRAPH = "knn_graph alone"
 GRAPH_GOAL = 1.25  # of the graph's time, for the whole call
 PEER_GOAL = 50  # times faster than these:
 GOAL_PEERS = (APRICOT, MUNDIG)
+KCENTER_GOAL = 20  # times faster than lightly-mundig, which picks the same rows
 
 
 def report_select(rounds: int) -> list[Claim]:
@@ -67,13 +68,17 @@ def _claims(timed: dict[str, Timed[Kept]], found: dict[str, Quality]) -> list[Cl
             ratio = timed[name].median / timed[REMOVAL].median
             text = f"{REMOVAL} is {ratio:.1f} times faster than {name}, goal {PEER_GOAL}"
             claims.append(Claim(text, ratio >= PEER_GOAL, required=False))
+    if MUNDIG in timed:
+        ratio = timed[MUNDIG].median / timed[KCENTER].median
+        text = f"{KCENTER} is {ratio:.1f} times faster than {MUNDIG}, goal {KCENTER_GOAL}"
+        claims.append(Claim(text, ratio >= KCENTER_GOAL, required=False))
     return claims
 
 
 def _beside_graph(rounds: int) -> list[Claim]:
     rows, threads = embeddings("pca64"), all_threads()
     calls: dict[str, Callable[[], object]] = {GRAPH: partial(pyredund.knn_graph, rows, K, n_threads=threads)}
-    for method in ("removal", "insertion", "random"):
+    for method in ("removal", "insertion", "kcenter", "random"):
         calls[method] = partial(pyredund.select, rows, keep=0.9, method=method, n_threads=threads)
     timed = alternate(calls, rounds)
     table, claims = [], []

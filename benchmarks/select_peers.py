@@ -116,9 +116,11 @@ def by_agglomerative(rows: Rows, keep: int, n_threads: int, *, linkage: str) -> 
 
 
 REMOVAL, APRICOT, MUNDIG = "pyredund removal", "apricot lazy facility location", "lightly-mundig k-center"
+KCENTER = "pyredund kcenter"
 SELECT_PEERS = {
     REMOVAL: SelectPeer("pyredund", 5, partial(by_pyredund, method="removal")),
     "pyredund insertion": SelectPeer("pyredund", 5, partial(by_pyredund, method="insertion")),
+    KCENTER: SelectPeer("pyredund", 5, partial(by_pyredund, method="kcenter")),
     "pyredund random": SelectPeer("pyredund", 5, partial(by_pyredund, method="random")),
     APRICOT: SelectPeer("apricot", 1, partial(by_apricot, as_installed=False)),
     f"{APRICOT}, compiling": SelectPeer("apricot", 1, partial(by_apricot, as_installed=True)),
