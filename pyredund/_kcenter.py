@@ -15,13 +15,14 @@ from pyredund._unit_rows import UnitRows
 
 
 def kcenter(
-    rows: UnitRows, graph: NeighborGraph, n_keep: int, must_keep: NDArray[np.bool_], k: int, engine: Engine
+    rows: UnitRows, graph: NeighborGraph, n_keep: int, must_keep: NDArray[np.bool_], k: int | None, engine: Engine
 ) -> Selection:
-    """Select by farthest-first traversal (Gonzalez 1985); `graph` is that of the distinct rows.
+    """Select by farthest-first traversal (Gonzalez 1985).
 
     First come the `must_keep` rows or, without any, the row farthest from the mean of the unit rows; then always the
     row with the lowest similarity to its closest kept row, the lowest of equals. Copies of a kept row, and whatever
-    else has similarity 1, come last, by row.
+    else has similarity 1, come last, by row. `graph` is that of the distinct rows and may be without edges: it only
+    saves comparisons.
     """
     forced_rows = np.flatnonzero(must_keep)
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of

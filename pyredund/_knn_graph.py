@@ -128,6 +128,8 @@ def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     """The k nearest other distinct rows of every distinct row."""
     indices = np.empty((rows.n_distinct, k), dtype=np.int32)
     similarities = np.empty((rows.n_distinct, k), dtype=np.float32)
+    if k == 0:
+        return regular_graph(indices, similarities, rows.n_distinct)
 
     def search_with(sketch: Sketch | None) -> None:
         # In an order by locality, a row's own surroundings give a floor.

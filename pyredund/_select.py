@@ -60,7 +60,7 @@ def select(
         ``"random"`` keeps a uniform random sample, the baseline for the others.
     k : int, optional
         Neighbours per row in the graph, at most n - 1. For removal and kcenter it only affects speed. For insertion
-        it is part of the definition. Default: 32, for insertion at least 1 / share kept.
+        it is part of the definition. Default: 32, for insertion at least 1 / share kept, for kcenter no graph.
     graph : NeighborGraph, optional
         The graph that `knn_graph` returned for these very rows in this order, so that several selections can share it.
         A sample of its similarities is checked.
@@ -147,7 +147,7 @@ def select(
         history, costs = removal(rows, joined, n_keep, ranks, forced, engine)
         return Selection.from_removal(history, costs, k)
     if method == "kcenter":
-        return kcenter(rows, joined, n_keep, forced, k, engine)
+        return kcenter(rows, joined, n_keep, forced, k or None, engine)
     picked, gains = insertion(rows, joined, n_keep, forced, engine)
     log = history_of(picked, int(forced.sum()), rows, joined, engine)
     if log is not None:
@@ -209,6 +209,8 @@ def _graph_size(k: int | None, graph: NeighborGraph | None, method: str, n: int,
         if k is not None:
             raise ValueError(f"k must be None where a graph is given, got k={k}")
         return int(np.diff(graph.indptr).max(initial=0))
+    if method == "kcenter" and k is None:
+        return 0  # measured: bounds on groups of rows do more than a graph is worth
     if method == "random":
         if k is not None:
             raise ValueError(f"k must be None with method='random', which needs no graph, got k={k}")

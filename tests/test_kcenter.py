@@ -36,8 +36,8 @@ def assert_is_kcenter(selection: pyredund.Selection, x: object, n_keep: int, mus
 
 
 @pytest.mark.parametrize("data", ALL)
-@pytest.mark.parametrize("k", [1, 3, 39])
-def test_picks_the_rows_of_the_definition(data: str, k: int) -> None:
+@pytest.mark.parametrize("k", [None, 1, 3, 39])
+def test_picks_the_rows_of_the_definition(data: str, k: int | None) -> None:
     for seed in range(4):
         x = ALL[data](40, seed)
         for keep in (1, 2, 7, 30, 40):
@@ -48,7 +48,7 @@ def test_picks_the_rows_of_the_definition(data: str, k: int) -> None:
 @pytest.mark.parametrize("batch", [1, 2, 7, 500])
 def test_batches_threads_and_instruction_sets_change_nothing(data: str, batch: int, isa: str) -> None:
     x = ALL[data](300, 1)
-    for k, n_threads in ((1, 1), (5, 3)):
+    for k, n_threads in ((0, 2), (1, 1), (5, 3)):
         engine = replace(Engine.resolve(n_threads), isa=isa, block=batch)
         for must_keep in ((), (280, 3, 4)):
             assert_is_kcenter(select_in_batches(x, 200, k, engine, must_keep), x, 200, must_keep)
@@ -65,8 +65,8 @@ def test_must_keep_rows_come_first(data: str) -> None:
 
 
 @pytest.mark.parametrize("data", ALL)
-@pytest.mark.parametrize("k", [1, 6])
-def test_every_smaller_size_is_in_the_log(data: str, k: int) -> None:
+@pytest.mark.parametrize("k", [None, 1, 6])
+def test_every_smaller_size_is_in_the_log(data: str, k: int | None) -> None:
     for seed, forced in ((0, ()), (1, ()), (2, (9, 4))):
         x = ALL[data](40, seed)
         full = pyredund.select(x, 40, method="kcenter", k=k, must_keep=forced)
@@ -103,17 +103,18 @@ def test_k_changes_nothing_and_a_graph_can_be_shared() -> None:
         picked = pyredund.select(x, 0.7, method="kcenter").picked
         for k in (1, 4, 799):
             np.testing.assert_array_equal(pyredund.select(x, 0.7, method="kcenter", k=k).picked, picked)
+        assert pyredund.select(x, 0.7, method="kcenter").k is None
         shared = pyredund.select(x, 0.7, method="kcenter", graph=pyredund.knn_graph(x, 9))
         np.testing.assert_array_equal(shared.picked, picked)
 
 
-def test_rows_that_no_pick_reaches_are_left_alone_rightly() -> None:
-    """Tight groups far apart: most rows are settled by the triangle inequality, some only just not."""
+def test_no_group_that_a_pick_reaches_is_passed_over() -> None:
+    """Tight groups far apart: most are ruled out by the triangle inequality, some only just not."""
     rng = np.random.default_rng(0)
     spread = rng.choice([1e-3, 1e-2, 0.1, 0.3], size=(600, 1))
     x = rng.normal(size=(30, 6))[rng.integers(30, size=600)] + rng.normal(size=(600, 6)) * spread
-    for must_keep in ((), (5, 100, 101, 102)):
-        assert_is_kcenter(pyredund.select(x, 400, method="kcenter", k=2, must_keep=must_keep), x, 400, must_keep)
+    for k, must_keep in ((None, ()), (2, ()), (2, (5, 100, 101, 102))):
+        assert_is_kcenter(pyredund.select(x, 400, method="kcenter", k=k, must_keep=must_keep), x, 400, must_keep)
 
 
 def test_100_000_equal_rows_take_no_time() -> None:

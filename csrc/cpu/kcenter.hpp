@@ -20,7 +20,7 @@ struct KCenterLog {
 // Farthest-first traversal (Gonzalez 1985): picks `forced` first, in their order, then always the row that is least
 // similar to its closest pick, the lowest of equals, until `n_pick` are picked. Without forced rows it begins with the
 // row farthest from the mean of all rows, row i counting weights[i] times. `graph` is the beginning of each row's
-// ranking of the others. Of two picks equally similar to a row, the lower one is the closer.
+// ranking of the others, perhaps none of it. Of two picks equally similar to a row, the lower one is the closer.
 KCenterLog kcenter(const SearchPlan& plan, MatrixView rows, const std::int64_t* weights, const NeighborGraph& graph,
                    const std::vector<std::int32_t>& forced, std::int64_t n_pick, Watch& watch);
 
