@@ -220,7 +220,8 @@ class Traversal {
     std::size_t at = 0;
     for (std::int32_t row = 0; row < rows_.rows; ++row) {
       for (; at < sorted.size() && sorted[at].row == row; ++at) {
-        if (sorted[at].place<n_forced&& static_cast<std::int64_t>(log.places.size())> log.indptr.back()) {
+        const bool row_has_one = static_cast<std::int64_t>(log.places.size()) > log.indptr.back();
+        if (row_has_one && sorted[at].place < n_forced) {
           log.places.back() = sorted[at].place;
           log.similarities.back() = sorted[at].similarity;
           continue;
