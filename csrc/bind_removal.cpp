@@ -12,12 +12,13 @@ namespace {
 py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
                  const Array<std::int32_t>& indices, const Array<float>& similarities,
                  const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members,
-                 const Array<std::int32_t>& removable, const Array<std::int32_t>& priority, std::int64_t n_remove,
-                 int n_threads, const std::string& isa, std::int64_t block, const py::object& progress) {
+                 const Array<std::int32_t>& removable, const Array<std::int32_t>& priority,
+                 const Array<std::int64_t>& weights, std::int64_t n_remove, int n_threads, const std::string& isa,
+                 std::int64_t block, const py::object& progress) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
   const MatrixView view = view_rows(rows, dim);
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
-  const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data()};
+  const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data(), weights.data()};
   cpu::RemovalLog log;
   run_interruptibly(progress, [&](Watch& watch) { log = cpu::removal(plan, view, graph, classes, n_remove, watch); });
   py::dict result;
@@ -36,8 +37,8 @@ void bind_removal(py::module_& module) {
   using py::arg;
   module.def("removal", &removal, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
              arg("indices").noconvert(), arg("similarities").noconvert(), arg("member_ptr").noconvert(),
-             arg("members").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(), arg("n_remove"),
-             arg("n_threads"), arg("isa"), arg("block"), arg("progress"));
+             arg("members").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(),
+             arg("weights").noconvert(), arg("n_remove"), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));
 }
 
 }  // namespace pyredund

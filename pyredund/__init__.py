@@ -8,6 +8,7 @@ except ImportError as error:
         "install with pip install -e ."
     ) from error
 
+from pyredund._curve import Curve
 from pyredund._deduplicate import deduplicate
 from pyredund._engine import show_config
 from pyredund._knn_graph import knn_graph
@@ -18,6 +19,7 @@ from pyredund._selection import Selection
 from pyredund._version import __version__
 
 __all__ = [
+    "Curve",
     "NeighborGraph",
     "Selection",
     "__version__",

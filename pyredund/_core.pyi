@@ -117,6 +117,7 @@ def removal(
     members: NDArray[np.int32],
     removable: NDArray[np.int32],
     priority: NDArray[np.int32],
+    weights: NDArray[np.int64],
     n_remove: int,
     n_threads: int,
     isa: str,

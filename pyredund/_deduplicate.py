@@ -17,7 +17,7 @@ from pyredund._knn_graph import graph_bytes, query
 from pyredund._memory import check_memory, memory_limit
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._removal import lowest_rows
-from pyredund._select import _priority_ranks, _row_mask
+from pyredund._row_arguments import priority_ranks, row_mask
 from pyredund._selection import Selection
 from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, padded, unit_rows
@@ -106,8 +106,8 @@ def deduplicate(
     if n == 0:
         raise ValueError("embeddings must have at least 1 row to deduplicate, got 0")
     others = reference_source(reference, source.dim) if reference is not None else None
-    forced = _row_mask("must_keep", must_keep, n)
-    ranks = _priority_ranks(priority, n, "removal")
+    forced = row_mask("must_keep", must_keep, n)
+    ranks = priority_ranks(priority, n)
     if max_memory is not None:
         max_memory = check_int("max_memory", max_memory, at_least=1)
     needed = graph_bytes(source, 0) + (others.rows * padded(others.dim) * 4 if others is not None else 0)

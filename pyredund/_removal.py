@@ -67,10 +67,16 @@ def removal(
     graph: NeighborGraph,
     n_keep: int,
     priority: NDArray[np.int32],
-    must_keep: NDArray[np.bool_],
+    forced: NDArray[np.int64],
+    weights: NDArray[np.int64],
     engine: Engine,
-) -> tuple[RemovalHistory, NDArray[np.float64]]:
-    """Remove rows until `n_keep` are left; `priority` holds ranks, `graph` is that of the distinct rows."""
+) -> tuple[RemovalHistory, NDArray[np.int64]]:
+    """Remove rows, but none of `forced`, until `n_keep` are left; what each removal cost is in units.
+
+    `priority` holds ranks, `graph` is that of the distinct rows, `weights` are theirs.
+    """
+    must_keep = np.zeros(rows.n_rows, dtype=bool)
+    must_keep[forced] = True
     member_ptr, members, class_of = rows.member_ptr, rows.members, rows.class_of
     if class_of is None:
         class_of = np.arange(rows.n_rows, dtype=np.int32)
@@ -88,6 +94,7 @@ def removal(
             members,
             removable,
             priority,
+            weights,
             rows.n_rows - n_keep,
             engine.n_threads,
             engine.isa,
@@ -102,4 +109,4 @@ def removal(
         log["similarities"],
         class_of,
     )
-    return history, in_similarity(log["costs"])
+    return history, log["costs"]

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund import _core
 from pyredund._checks import check_choice, check_device, check_int, count_to_keep
-from pyredund._closest import closest_kept
 from pyredund._engine import Engine, Progress
-from pyredund._inputs import row_source
-from pyredund._insertion import history_of, insertion
-from pyredund._kcenter import kcenter
-from pyredund._knn_graph import DEFAULT_K, graph_bytes, neighbor_count, search_distinct
+from pyredund._given_graph import check_graph
+from pyredund._groups import Seats, merge
+from pyredund._inputs import reference_source, row_source
+from pyredund._knn_graph import DEFAULT_K, graph_bytes, neighbor_count
 from pyredund._memory import check_memory
+from pyredund._methods import METHODS, Task, run
 from pyredund._neighbor_graph import NeighborGraph
-from pyredund._removal import removal
+from pyredund._row_arguments import group_codes, priority_ranks, row_mask, sample_weights, weight_units
 from pyredund._selection import Selection
-from pyredund._unit_rows import UnitRows, unit_rows
+from pyredund._unit_rows import unit_rows
 
-METHODS = ("removal", "insertion", "kcenter", "random")
+SUMMING = ("removal", "insertion")  # the methods that go by a sum over the rows
 
 
 def select(
     embeddings: object,
-    keep: float | int = 0.9,
+    keep: float | int | Mapping[Any, float | int] = 0.9,
     *,
     method: str = "removal",
     k: int | None = None,
     graph: NeighborGraph | None = None,
+    groups: object = None,
     must_keep: Iterable[int] | None = None,
     priority: object = None,
+    sample_weight: object = None,
+    reference: object = None,
     device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
@@ -47,8 +50,9 @@ def select(
     embeddings : array_like, shape (n, d)
         Real and finite; anything with ``__array__`` or ``__dlpack__``, or nested lists. Never written to. Only the
         direction of a row counts.
-    keep : float or int, default 0.9
-        A share in (0, 1] of the rows (rounded half up, at least 1), or a count from 1 to n.
+    keep : float, int or dict, default 0.9
+        A share in (0, 1] of the rows (rounded half up, at least 1), or a count from 1 to n. With `groups`, also a share
+        or a count for each label.
     method : {"removal", "insertion", "kcenter", "random"}, default "removal"
         ``"removal"`` starts from all rows and takes away, again and again, the one whose removal costs least: the
         loss, summed over all rows, of similarity to the closest kept row. Equal costs: lower `priority` goes first,
@@ -59,15 +63,26 @@ def select(
         adds the row least similar to its closest kept row, ties to the lowest index: exact farthest-first traversal.
         ``"random"`` keeps a uniform random sample, the baseline for the others.
     k : int, optional
-        Neighbours per row in the graph, at most n - 1. For removal and kcenter it only affects speed. For insertion
-        it is part of the definition. Default: 32, for insertion at least 1 / share kept, for kcenter no graph.
+        Neighbours per row in the graph, at most n - 1 (a small group takes as many as it has). For removal and kcenter
+        it only affects speed. For insertion it is part of the definition. Default: 32, for insertion at least 1 / share
+        kept, for kcenter no graph.
     graph : NeighborGraph, optional
         The graph that `knn_graph` returned for these very rows in this order, so that several selections can share it.
         A sample of its similarities is checked.
+    groups : array_like of labels, shape (n,), optional
+        Classes, or any other partition. Each group is selected on its own, and its rows are represented by its own.
+        Each keeps at least one row; else groups share the kept rows in proportion to their sizes, by the divisor method
+        of Sainte-Lague, so that `at` and larger or smaller `keep` stay nested.
     must_keep : iterable of int, optional
         Rows that are kept whatever they cost.
     priority : array_like of real numbers, shape (n,), optional
         Removal only: among equal costs, rows with a lower priority go first.
+    sample_weight : array_like of real numbers, shape (n,), optional
+        Removal and insertion: how often each row counts in the sum over all rows that costs and gains are made of.
+        Whole numbers are exact up to a sum of 2^29; otherwise weights are rounded to about a 2^29th of their sum.
+    reference : array_like, shape (m, d), optional
+        Rows that you own already. They count as kept from the start, represent rows (row r has the number n + r), and
+        have no part in sums; `keep` counts the others only.
     device : {"auto", "cpu"}, default "auto"
         Where to compute.
     n_threads : int, optional
@@ -95,9 +110,10 @@ def select(
 
     Notes
     -----
-    Time O(n^2 d) for the graph and, for removal and insertion, O(n k log n) in practice after it; memory
-    O(n d + n k). Removal is reverse greedy; insertion is the greedy algorithm of Nemhauser, Wolsey and Fisher (1978)
-    with the lazy evaluation of Minoux (1978); kcenter is the farthest-first traversal of Gonzalez (1985).
+    Time O(n^2 d) for the graph (of n + m rows with a reference, of each group with groups) and, for removal and
+    insertion, O(n k log n) in practice after it; memory O(n d + n k). Removal is reverse greedy; insertion is the
+    greedy algorithm of Nemhauser, Wolsey and Fisher (1978) with the lazy evaluation of Minoux (1978); kcenter is the
+    farthest-first traversal of Gonzalez (1985).
 
     Examples
     --------
@@ -114,140 +130,119 @@ def select(
     seed = check_int("seed", seed, at_least=0)
     engine = Engine.resolve(n_threads, progress)
     source = row_source("embeddings", embeddings)
-    n = source.rows
+    others = reference_source(reference, source.dim) if reference is not None else None
+    n, m = source.rows, others.rows if others is not None else 0
     if n == 0:
         raise ValueError("embeddings must have at least 1 row to select from, got 0")
-    n_keep = count_to_keep(keep, n)
-    forced = _row_mask("must_keep", must_keep, n)
-    if int(forced.sum()) > n_keep:
-        raise ValueError(
-            f"keep must be at least the number of must_keep rows, {int(forced.sum())}, got {keep!r} ({n_keep} rows)"
-        )
-    ranks = _priority_ranks(priority, n, method)
-    k = _graph_size(k, graph, method, n, n_keep)
-    if graph is not None and (graph.n_rows, graph.n_columns) != (n, n):
-        raise ValueError(
-            f"graph must join the {n} rows of embeddings with each other, got {graph.n_rows} rows and "
-            f"{graph.n_columns} columns"
-        )
-    if graph is not None and (graph.indices == np.repeat(np.arange(n, dtype=np.int32), np.diff(graph.indptr))).any():
-        raise ValueError("graph must not list a row among its own neighbours")
-    check_memory(f"selecting from {n} rows with k={k}", graph_bytes(source, k), max_memory)
-    rows = unit_rows("embeddings", source, engine)
-    if method == "random":
-        return _random(rows, n_keep, forced, seed, engine)
-    if graph is not None:
-        _check_belongs(graph, rows, engine)
-    joined = (
-        _distinct_graph(rows, graph)
-        if graph is not None
-        else search_distinct(rows, min(k, rows.n_distinct - 1), engine)
-    )
-    if method == "removal":
-        history, costs = removal(rows, joined, n_keep, ranks, forced, engine)
-        return Selection.from_removal(history, costs, k)
-    if method == "kcenter":
-        return kcenter(rows, joined, n_keep, forced, k or None, engine)
-    picked, gains = insertion(rows, joined, n_keep, forced, engine)
-    log = history_of(picked, int(forced.sum()), rows, joined, engine)
-    if log is not None:
-        return Selection.from_picks("insertion", log, n_keep, gains, k)
-    kept = np.sort(picked)
-    return Selection.from_kept("insertion", kept, *closest_kept(rows, kept, engine), picked, gains, k)
-
-
-def _random(rows: UnitRows, n_keep: int, forced: NDArray[np.bool_], seed: int, engine: Engine) -> Selection:
-    free = np.flatnonzero(~forced)
-    drawn = np.random.default_rng(seed).permutation(free)[: n_keep - (rows.n_rows - len(free))]
-    kept = np.sort(np.concatenate([np.flatnonzero(forced), drawn])).astype(np.int64)
-    return Selection.from_kept("random", kept, *closest_kept(rows, kept, engine))
-
-
-def _row_mask(name: str, rows: Iterable[int] | None, n: int) -> NDArray[np.bool_]:
-    mask = np.zeros(n, dtype=bool)
-    if rows is None:
-        return mask
-    try:
-        indices = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows))
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a list of row numbers, got {rows!r}") from None
-    if indices.size == 0:
-        return mask
-    if indices.dtype.kind == "b":
-        raise TypeError(f"{name} must be a list of row numbers, got a mask: use np.flatnonzero(mask)")
-    if indices.ndim != 1 or indices.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be a list of row numbers, got {indices.dtype} of shape {indices.shape}")
-    outside = indices[(indices < 0) | (indices >= n)]
-    if len(outside):
-        raise ValueError(f"{name} must hold row numbers in [0, {n}), got {outside[0]}")
-    mask[indices] = True
-    return mask
-
-
-def _priority_ranks(priority: object, n: int, method: str) -> NDArray[np.int32]:
-    if priority is None:
-        return np.zeros(n, dtype=np.int32)
-    if method != "removal":
+    if n + m >= 2**31:
+        raise ValueError(f"embeddings and reference must have fewer than 2^31 rows together, got {n + m}")
+    forced = row_mask("must_keep", must_keep, n)
+    if priority is not None and method != "removal":
         raise ValueError(f"priority must be None with method={method!r}: it breaks ties in removal only")
-    try:
-        values = np.asarray(priority)
-    except ValueError as error:
-        raise ValueError(f"priority must be a list of numbers: {error}") from None
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"priority must hold real numbers, got dtype {values.dtype}")
-    if values.shape != (n,):
-        raise ValueError(f"priority must have one entry per row, shape ({n},), got shape {values.shape}")
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise ValueError(f"priority must not be NaN, row {int(np.flatnonzero(np.isnan(values))[0])} is")
-    return cast("NDArray[np.int32]", np.unique(values, return_inverse=True)[1].astype(np.int32))
-
-
-def _graph_size(k: int | None, graph: NeighborGraph | None, method: str, n: int, n_keep: int) -> int:
+    ranks = priority_ranks(priority, n)
+    weights = _weights(sample_weight, n, method)
+    k = _check_k(k, method, n + m, grouped=groups is not None)
     if graph is not None:
-        if not isinstance(graph, NeighborGraph):
-            raise TypeError(f"graph must be a NeighborGraph, got {type(graph).__name__}")
-        if k is not None:
-            raise ValueError(f"k must be None where a graph is given, got k={k}")
-        return int(np.diff(graph.indptr).max(initial=0))
-    if method == "kcenter" and k is None:
-        return 0  # measured: bounds on groups of rows do more than a graph is worth
-    if method == "random":
-        if k is not None:
-            raise ValueError(f"k must be None with method='random', which needs no graph, got k={k}")
-        return 0
-    if k is None and method == "insertion":  # each kept row stands for n / n_keep rows, and should see as many
-        return min(max(DEFAULT_K, -(-n // n_keep)), max(0, n - 1))
-    return neighbor_count(k, n)
+        _check_alone(graph, k, method, grouped=groups is not None, extended=m > 0)
+        graph = check_graph(graph, n)
+    grouping = None if groups is None else group_codes(groups, n)
+    counts = _counts(keep, forced, grouping, n)
+    units, unit = (None, 1.0) if weights is None else weight_units(weights)
+    n_neighbors = np.diff(graph.indptr).max(initial=0) if graph is not None else k or DEFAULT_K
+    needed = graph_bytes(source, int(n_neighbors)) + (
+        graph_bytes(others, int(n_neighbors)) if others is not None else 0
+    )
+    check_memory(f"selecting from {n + m} rows with k={n_neighbors}", needed, max_memory)
+    rows = unit_rows("embeddings", source, engine, others)
+    if grouping is None:
+        task = Task(rows, m, int(counts.sum()), np.flatnonzero(forced), ranks, units, unit)
+        selection = run(method, task, k, graph, (seed,), engine)
+        return replace(selection, sample_weight=weights)
+    codes = grouping[1]
+    by_group = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    parts = []
+    for group, members in enumerate(by_group):
+        own = rows.taken(np.concatenate([members, np.arange(n, n + m)]))
+        must = np.flatnonzero(forced[members])
+        task = Task(own, m, int(counts[group]), must, ranks[members], None if units is None else units[members], unit)
+        parts.append(run(method, task, k, None, (seed, group), engine))
+    seats = Seats.of(np.bincount(codes), np.bincount(codes[forced], minlength=len(by_group)))
+    selection = merge(method, parts, by_group, codes, seats, keep_history=m == 0 and not isinstance(keep, Mapping))
+    return replace(selection, sample_weight=weights)
 
 
-def _check_belongs(graph: NeighborGraph, rows: UnitRows, engine: Engine) -> None:
-    """Refuse a graph of other rows: the first and last similarities of up to 4,096 rows must be theirs, exactly."""
-    some = np.flatnonzero(np.diff(graph.indptr) > 0)
-    some = some[:: max(1, len(some) // 4096)]
-    class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
-    for edges in (graph.indptr[some], graph.indptr[some + 1] - 1):
-        scores = np.empty(len(some), dtype=np.float32)
-        neighbours = class_of[graph.indices[edges]]
-        _core.similarities(rows.matrix[class_of[some]], rows.matrix[neighbours], scores, engine.isa)
-        for at in np.flatnonzero(scores != graph.similarities[edges])[:1]:
+def _counts(
+    keep: object, forced: NDArray[np.bool_], grouping: tuple[NDArray[Any], NDArray[np.int64]] | None, n: int
+) -> NDArray[np.int64]:
+    """How many rows each group keeps; all rows are one group where there is no grouping."""
+    if isinstance(keep, Mapping):
+        if grouping is None:
+            raise TypeError("keep must be a share (float) or a count (int) without groups, got a dict")
+        return _counts_given(keep, forced, *grouping)
+    n_keep, n_forced = count_to_keep(keep, n), int(forced.sum())
+    if n_forced > n_keep:
+        raise ValueError(
+            f"keep must be at least the number of must_keep rows, {n_forced}, got {keep!r} ({n_keep} rows)"
+        )
+    if grouping is None:
+        return np.array([n_keep])
+    sizes = np.bincount(grouping[1])
+    seats = Seats.of(sizes, np.bincount(grouping[1][forced], minlength=len(sizes)))
+    if n_keep < seats.n_first:
+        but = " with the must_keep rows" if n_forced else ""
+        raise ValueError(
+            f"keep must be at least {seats.n_first}, one row for each of the {len(sizes)} groups{but}, got {keep!r} "
+            f"({n_keep} rows)"
+        )
+    return seats.counts(n_keep)
+
+
+def _counts_given(
+    keep: Mapping[Any, Any], forced: NDArray[np.bool_], labels: NDArray[Any], codes: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    known = labels.tolist()
+    missing, unknown = [label for label in known if label not in keep], [label for label in keep if label not in known]
+    if missing or unknown:
+        what = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}, which no row has"
+        raise ValueError(f"keep as a dict must have an entry for each of the {len(known)} groups, but it {what}")
+    sizes, n_forced = np.bincount(codes), np.bincount(codes[forced], minlength=len(known))
+    counts = []
+    for label, size, least in zip(known, sizes.tolist(), n_forced.tolist(), strict=True):
+        count = count_to_keep(keep[label], size, name=f"keep[{label!r}]", of=f"rows of group {label!r}")
+        if count < least:
             raise ValueError(
-                f"graph must be that of these embeddings: it says {float(graph.similarities[edges[at]]):.6f} for the "
-                f"similarity of rows {some[at]} and {graph.indices[edges[at]]}, which is {float(scores[at]):.6f}"
+                f"keep[{label!r}] must be at least the number of must_keep rows in that group, {least}, got "
+                f"{keep[label]!r} ({count} rows)"
             )
+        counts.append(count)
+    return np.array(counts)
 
 
-def _distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
-    """The graph of all rows as a graph of the distinct ones: each keeps its first row's list, a class counting once."""
-    if rows.class_of is None:
-        return graph
-    lengths = np.diff(graph.indptr)[rows.first]
-    starts = np.repeat(graph.indptr[rows.first], lengths)
-    within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    edges = starts + within
-    source = np.repeat(np.arange(rows.n_distinct, dtype=np.int64), lengths)
-    target = rows.class_of[graph.indices[edges]]
-    _, first_seen = np.unique(source * rows.n_distinct + target, return_index=True)
-    chosen = np.sort(first_seen)
-    chosen = chosen[source[chosen] != target[chosen]]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(source[chosen], minlength=rows.n_distinct))])
-    return NeighborGraph(indptr, target[chosen], graph.similarities[edges[chosen]], rows.n_distinct, rows.n_distinct)
+def _weights(sample_weight: object, n: int, method: str) -> NDArray[np.float64] | None:
+    if sample_weight is None:
+        return None
+    if method not in SUMMING:
+        raise ValueError(
+            f"sample_weight must be None with method={method!r}: it weighs rows in the sum that removal and insertion "
+            "go by"
+        )
+    return sample_weights(sample_weight, n)
+
+
+def _check_k(k: int | None, method: str, n: int, *, grouped: bool) -> int | None:
+    if k is None:
+        return None
+    if method == "random":
+        raise ValueError(f"k must be None with method='random', which needs no graph, got k={k}")
+    return check_int("k", k, at_least=1) if grouped else neighbor_count(k, n)
+
+
+def _check_alone(graph: object, k: int | None, method: str, *, grouped: bool, extended: bool) -> None:
+    if k is not None:
+        raise ValueError(f"k must be None where a graph is given, got k={k}")
+    if method == "random":
+        raise ValueError("graph must be None with method='random', which needs no graph")
+    if grouped:
+        raise ValueError("graph must be None with groups: each group has a graph of its own")
+    if extended:
+        raise ValueError("graph must be None with reference: it does not join the rows with those of the reference")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund._arrays import read_only
 from pyredund._checks import check_int, count_to_keep
+from pyredund._curve import Curve, curve_of
 from pyredund._files import naming
 from pyredund._insertion import InsertionHistory
 from pyredund._removal import RemovalHistory
-from pyredund._selection_archive import ARRAYS, read_archive, write_archive
+from pyredund._selection_archive import read_archive, write_archive
+from pyredund._selection_fields import SelectionFields
 from pyredund._verify import verify_selection, verify_sums
 from pyredund._verify_threshold import verify_threshold
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Selection:
+class Selection(SelectionFields):
     """Result of a selection; its arrays are read-only.
 
     Parameters
@@ -56,7 +57,11 @@ class Selection:
     must_keep : ndarray of int64 or None
         Of `deduplicate`: rows that were kept whatever they resemble, ascending.
     n_reference : int
-        Of `deduplicate`: rows of the reference; its row r has the number n + r as a representative.
+        Rows of the reference; its row r has the number n + r as a representative.
+    groups : ndarray of int64, shape (n,), or None
+        The group of each row: the place of its label among all labels in ascending order.
+    sample_weight : ndarray of float64, shape (n,), or None
+        How often each row counted in costs and gains.
 
     Examples
     --------
@@ -64,67 +69,6 @@ class Selection:
     >>> pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]], keep=3)
     Selection(removal: 3 of 4 rows kept; similarity of the 1 removed to what is kept: mean 0.99995, lowest 0.99995)
     """
-
-    method: str
-    indices: NDArray[np.int64]
-    removed: NDArray[np.int64]
-    mask: NDArray[np.bool_]
-    representatives: NDArray[np.int64]
-    similarities: NDArray[np.float32]
-    picked: NDArray[np.int64] | None = None
-    costs: NDArray[np.float64] | None = None
-    gains: NDArray[np.float64] | None = None
-    k: int | None = None
-    _history: RemovalHistory | InsertionHistory | None = field(default=None, repr=False)
-    threshold: float | None = None
-    must_keep: NDArray[np.int64] | None = None
-    n_reference: int = 0
-
-    def __post_init__(self) -> None:
-        for name, dtype in ARRAYS.items():
-            if getattr(self, name) is not None:
-                own = read_only(name, getattr(self, name), dtype).copy()  # of a few bytes a row, and of nobody else
-                own.flags.writeable = False
-                object.__setattr__(self, name, own.view())
-
-    def __reduce__(self) -> tuple[type[Selection], tuple[object, ...]]:
-        return Selection, tuple(getattr(self, part.name) for part in fields(self))
-
-    @classmethod
-    def from_removal(cls, history: RemovalHistory, costs: NDArray[np.float64], k: int | None) -> Selection:
-        """The selection after the first ``len(costs)`` removals of a history."""
-        removed = history.removed[: len(costs)]
-        mask = np.ones(len(history.class_of), dtype=bool)
-        mask[removed] = False
-        kept = np.flatnonzero(mask).astype(np.int64)
-        return cls("removal", kept, removed, mask, *history.at(len(kept)), costs=costs, k=k, _history=history)
-
-    @classmethod
-    def from_picks(
-        cls, method: str, history: InsertionHistory, n_keep: int, gains: NDArray[np.float64] | None, k: int | None
-    ) -> Selection:
-        """The selection of the first `n_keep` picks of a history."""
-        picked, gains = history.picked[:n_keep], None if gains is None else gains[:n_keep]
-        return cls.from_kept(method, np.sort(picked), *history.at(n_keep), picked, gains, k, history)
-
-    @classmethod
-    def from_kept(
-        cls,
-        method: str,
-        kept: NDArray[np.int64],
-        representatives: NDArray[np.int64],
-        similarities: NDArray[np.float32],
-        picked: NDArray[np.int64] | None = None,
-        gains: NDArray[np.float64] | None = None,
-        k: int | None = None,
-        history: InsertionHistory | None = None,
-    ) -> Selection:
-        """The selection of the rows `kept` (ascending), whatever chose them."""
-        mask = np.zeros(len(representatives), dtype=bool)
-        mask[kept] = True
-        removed = np.flatnonzero(~mask).astype(np.int64)
-        removed = removed[np.argsort(-similarities[removed], kind="stable")]
-        return cls(method, kept, removed, mask, representatives, similarities, picked, None, gains, k, history)
 
     def __repr__(self) -> str:
         text = f"{self.method}: {len(self.indices)} of {len(self.mask)} rows kept"
@@ -146,7 +90,7 @@ class Selection:
         Returns
         -------
         Selection
-            What `select` would return for that size with the same `k`, `must_keep` and `priority`. (The default `k` of
+            What `select` would return for that size with the same other arguments. (The default `k` of
             insertion grows where a small share is kept; `at` stays with the `k` of this selection.)
 
         Raises
@@ -169,17 +113,50 @@ class Selection:
         if n_keep == size:
             return self
         if isinstance(self._history, RemovalHistory) and self.costs is not None and n_keep > size:
-            return Selection.from_removal(self._history, self.costs[: len(self.mask) - n_keep], self.k)
-        fewest = self._history.n_forced if isinstance(self._history, InsertionHistory) else 0
-        if isinstance(self._history, InsertionHistory) and fewest <= n_keep < size:
-            return Selection.from_picks(self.method, self._history, n_keep, self.gains, self.k)
-        downwards = f"from {fewest} (must_keep) to {size}" if fewest else f"at most {size}"
+            costs = self.costs[: len(self.mask) - n_keep]
+            return self._sized(Selection.from_removal(self._history, costs, self.k, self.n_reference))
+        fewest = self._history.n_forced - self.n_reference if isinstance(self._history, InsertionHistory) else 0
+        if isinstance(self._history, InsertionHistory) and max(1, fewest) <= n_keep < size:
+            parts = self.method, self._history, n_keep, self.gains, self.k, self.n_reference
+            return self._sized(Selection.from_picks(*parts))
+        why = "must_keep" if self.groups is None else "must_keep, groups"
+        downwards = f"from {fewest} ({why}) to {size}" if fewest else f"at most {size}"
         bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
         bound = bounds.get(type(self._history), f"{size}")
         raise ValueError(
             f"keep must be {bound} here, where {self.method} kept {size} rows, got {keep!r} ({n_keep} rows); call "
             f"select(embeddings, keep={keep!r}, method={self.method!r}) instead"
         )
+
+    def curve(self) -> Curve:
+        """Similarity lost at every size that `at` answers: the curve from which to choose how much to keep.
+
+        Returns
+        -------
+        Curve
+            ``kept`` and ``share`` against ``lost``, and ``knee``, a suggestion. Removal: from this size up to all rows.
+            Insertion and kcenter: from the fewest rows up to this size.
+
+        Raises
+        ------
+        ValueError
+            If there is no log of other sizes.
+
+        Notes
+        -----
+        Time and memory O(n).
+
+        Examples
+        --------
+        >>> import pyredund
+        >>> pyredund.select([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]], keep=1).curve().knee
+        2
+        """
+        return curve_of(self)
+
+    def _sized(self, other: Selection) -> Selection:
+        """Another size of this selection."""
+        return replace(other, groups=self.groups, sample_weight=self.sample_weight)
 
     def members(self) -> dict[int, NDArray[np.int64]]:
         """Removed rows by the kept row that stands for them.
@@ -303,15 +280,16 @@ class Selection:
 
         Kept and removed rows make up all rows, once each; every representative is a kept row; every similarity is that
         of the definition, and no kept row is more similar, or equally similar and lower. Costs add up to what all rows
-        lost. Of `deduplicate`: every removed row is as similar as the threshold to its representative, and no two kept
-        rows are, `must_keep` rows with each other aside. (The order of a removal, and gains, are not computed again.)
+        lost. With groups, each row is represented by its own group or by the reference. Of `deduplicate`: every removed
+        row is as similar as the threshold to its representative, and no two kept rows are, `must_keep` rows with each
+        other aside. (The order of a removal, and gains, are not computed again.)
 
         Parameters
         ----------
         embeddings : array_like, shape (n, d)
             What `select` or `deduplicate` was given.
         reference : array_like, shape (m, d), optional
-            What `deduplicate` was given, if so.
+            What `select` or `deduplicate` was given, if so.
 
         Raises
         ------
@@ -329,9 +307,9 @@ class Selection:
         >>> pyredund.select(embeddings, keep=0.5).verify(embeddings)
         """
         arrays = self.indices, self.removed, self.mask, self.representatives, self.similarities
-        rows = verify_selection(embeddings, reference, self.n_reference, *arrays)
+        rows = verify_selection(embeddings, reference, self.n_reference, self.groups, *arrays)
         if self.threshold is not None:
             verify_threshold(rows, self.threshold, self.mask, self.must_keep, self.similarities)
-        verify_sums(self.similarities, self.costs, self.removed)
+        verify_sums(self.similarities, self.costs, self.removed, self.sample_weight)
         if self.picked is not None and not np.array_equal(np.sort(self.picked), self.indices):
             raise ValueError("picked must hold the kept rows, once each")

@@ -25,6 +25,8 @@ ARRAYS: dict[str, type[np.generic]] = {
     "costs": np.float64,
     "gains": np.float64,
     "must_keep": np.int64,
+    "groups": np.int64,
+    "sample_weight": np.float64,
 }
 REQUIRED = ("method", "k", "indices", "removed", "mask", "representatives", "similarities")
 HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory, "kcenter": InsertionHistory}

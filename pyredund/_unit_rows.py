@@ -50,6 +50,19 @@ class UnitRows:
             if order is not None:
                 _core.arrange_rows(self.matrix, order, True)
 
+    def taken(self, which: NDArray[np.int64]) -> UnitRows:
+        """Some of the rows, with their numbers in `which` as they come."""
+        if self.class_of is None:
+            return UnitRows(self.matrix[which], self.dim, None, len(which))
+        classes, firsts, class_of = np.unique(self.class_of[which], return_index=True, return_inverse=True)
+        order = np.argsort(firsts)  # the order in which each class first occurs
+        matrix = self.matrix[classes[order]]
+        if len(classes) == len(which):
+            return UnitRows(matrix, self.dim, None, len(which))
+        place = np.empty(len(order), dtype=np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        return UnitRows(matrix, self.dim, place[class_of], len(which))
+
     @property
     def n_distinct(self) -> int:
         """Number of distinct rows."""
@@ -86,27 +99,36 @@ def padded(dim: int) -> int:
     return (dim + 7) // 8 * 8
 
 
-def unit_rows(name: str, source: RowSource, engine: Engine) -> UnitRows:
+def unit_rows(name: str, source: RowSource, engine: Engine, reference: RowSource | None = None) -> UnitRows:
     """Divide every row of `source` by its norm, and hold identical ones once; zero rows stay zero.
+
+    Rows of `reference` follow those of `source`.
 
     Raises
     ------
     ValueError
         If a row holds NaN or infinity; the message names `name`, the number of such rows and the first of them.
     """
-    matrix = normalized(name, source, engine)
-    if source.rows == 0:
-        return UnitRows(matrix, source.dim, None, 0)
-    class_of = np.empty(source.rows, dtype=np.int32)
+    n, dim = source.rows + (reference.rows if reference is not None else 0), source.dim
+    matrix = np.empty((n, padded(dim)), dtype=np.float32)
+    _normalize(name, source, engine, matrix[: source.rows])
+    if reference is not None:
+        _normalize("reference", reference, engine, matrix[source.rows :])
+    if n == 0:
+        return UnitRows(matrix, dim, None, 0)
+    class_of = np.empty(n, dtype=np.int32)
     n_distinct = _core.collapse_identical_rows(matrix, class_of)
-    if n_distinct == source.rows:
-        return UnitRows(matrix, source.dim, None, source.rows)
-    return UnitRows(matrix[:n_distinct], source.dim, class_of, source.rows)
+    return UnitRows(matrix[:n_distinct], dim, None if n_distinct == n else class_of, n)
 
 
 def normalized(name: str, source: RowSource, engine: Engine) -> NDArray[np.float32]:
     """Unit rows of a source, one for each of its rows."""
     matrix = np.empty((source.rows, padded(source.dim)), dtype=np.float32)
+    _normalize(name, source, engine, matrix)
+    return matrix
+
+
+def _normalize(name: str, source: RowSource, engine: Engine, matrix: NDArray[np.float32]) -> None:
     norms = np.empty(source.rows, dtype=np.float64)
     rows_at_once = max(1, BLOCK_BYTES // (8 * source.dim))
     for start in range(0, source.rows, rows_at_once):
@@ -116,4 +138,3 @@ def normalized(name: str, source: RowSource, engine: Engine) -> NDArray[np.float
     if len(bad):
         shown = ", ".join(str(row) for row in bad[:5]) + (", ..." if len(bad) > 5 else "")
         raise ValueError(f"{name} must be finite: {len(bad)} of {source.rows} rows hold NaN or infinity (rows {shown})")
-    return matrix

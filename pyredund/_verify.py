@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._inputs import RowSource, reference_source, row_source
+from pyredund._row_arguments import weight_units
 
 BLOCK_BYTES = 64 << 20
 PAIRS_AT_ONCE = 1 << 18
@@ -15,6 +16,7 @@ def verify_selection(
     embeddings: object,
     reference: object,
     n_reference: int,
+    groups: NDArray[np.int64] | None,
     indices: NDArray[np.int64],
     removed: NDArray[np.int64],
     mask: NDArray[np.bool_],
@@ -35,6 +37,7 @@ def verify_selection(
             raise ValueError(f"reference must have the {n_reference} rows of the selection's, got {others.rows}")
         rows = np.concatenate([rows, _all_unit_rows(others)])  # from here on like any other kept rows
         own = np.arange(n, n + n_reference)
+        groups = None if groups is None else np.concatenate([groups, np.full(n_reference, -1)])
         indices, representatives = np.concatenate([indices, own]), np.concatenate([representatives, own])
         mask = np.concatenate([mask, np.ones(n_reference, dtype=bool)])
         similarities = np.concatenate([similarities, np.ones(n_reference, dtype=np.float32)])
@@ -47,7 +50,14 @@ def verify_selection(
             f"row {row}: similarity to its representative {representatives[row]} is {claimed[wrong[0]]}, "
             f"the selection says {similarities[row]}"
         )
-    _verify_closest(rows, indices, np.sort(removed), representatives, similarities)
+    _, class_of = np.unique(rows.view(np.dtype((np.void, rows.shape[1] * 4))).ravel(), return_inverse=True)
+    for group in [None] if groups is None else np.unique(groups[:n]):
+        allowed, gone = indices, np.sort(removed)
+        if groups is not None:
+            allowed, gone = indices[(groups[indices] == group) | (indices >= n)], gone[groups[gone] == group]
+            for row in gone[~np.isin(representatives[gone], allowed)][:1]:
+                raise ValueError(f"row {row}: its representative {representatives[row]} is of another group")
+        _verify_closest(rows, class_of, allowed, gone, representatives, similarities)
     return rows
 
 
@@ -58,16 +68,20 @@ def _all_unit_rows(source: RowSource) -> NDArray[np.float32]:
 
 
 def verify_sums(
-    similarities: NDArray[np.float32], costs: NDArray[np.float64] | None, removed: NDArray[np.int64]
+    similarities: NDArray[np.float32],
+    costs: NDArray[np.float64] | None,
+    removed: NDArray[np.int64],
+    sample_weight: NDArray[np.float64] | None,
 ) -> None:
     """Raise ValueError unless the costs of a removal add up to what all rows lost, in units of 2^-32."""
     if costs is None:
         return
     if len(costs) != len(removed) or (costs < 0).any():
         raise ValueError(f"costs must hold one number of at least 0 for each of the {len(removed)} removed rows")
-    lost = int((2**32 - np.rint(similarities.astype(np.float64) * 2**32).astype(np.int64)).sum())
-    if int(np.rint(costs * 2**32).astype(np.int64).sum()) != lost:
-        raise ValueError(f"costs must add up to what all rows lost, {lost / 2**32}, got {costs.sum()}")
+    weights, unit = (1, 1.0) if sample_weight is None else weight_units(sample_weight)
+    lost = int((weights * (2**32 - np.rint(similarities.astype(np.float64) * 2**32).astype(np.int64))).sum())
+    if int(np.rint(costs / unit * 2**32).astype(np.int64).sum()) != lost:
+        raise ValueError(f"costs must add up to what all rows lost, {lost * unit / 2**32}, got {costs.sum()}")
 
 
 def _verify_sets(
@@ -93,13 +107,13 @@ def _verify_sets(
 
 def _verify_closest(
     rows: NDArray[np.float32],
+    class_of: NDArray[np.intp],
     indices: NDArray[np.int64],
     removed: NDArray[np.int64],
     representatives: NDArray[np.int64],
     similarities: NDArray[np.float32],
 ) -> None:
     """No kept row is closer: float64 products find what comes near the claim, the definition decides."""
-    _, class_of = np.unique(rows.view(np.dtype((np.void, rows.shape[1] * 4))).ravel(), return_inverse=True)
     lowest = np.full(len(rows), -1, dtype=np.int64)  # kept row of each class of identical rows
     lowest[class_of[indices[::-1]]] = indices[::-1]
     identical = lowest[class_of[removed]]

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import re
 import sys
 import time
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 
 import click
 import numpy as np
 
 import pyredund
-from pyredund import _embeddings_file, _row_numbers_file, _selection_file
-from pyredund._select import METHODS
+from pyredund import _embeddings_file, _row_files, _selection_file
+from pyredund._cli_options import (
+    PICTURE,
+    array_option,
+    input_file,
+    json_option,
+    must_keep_option,
+    output_option,
+    per_row_file,
+    picture_file,
+    quiet_option,
+    reference_option,
+    share_or_count,
+    threads_option,
+)
+from pyredund._methods import METHODS
 
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
-PICTURE = Path("pyredund-demo.png")
 
 
 class _Commands(click.Group):
@@ -40,64 +50,6 @@ class _Commands(click.Group):
             raise click.ClickException(f"{where}{what or type(error).__name__}") from error
 
 
-def _keep(ctx: click.Context, param: click.Parameter, value: str) -> float | int:
-    """A share (0.9, 90%) or a count (5000)."""
-    text = value.strip()
-    if re.fullmatch(r"[+-]?\d+", text):
-        return int(text)
-    number = text.removesuffix("%").rstrip()
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", number):
-        raise click.BadParameter(f"{value!r} is neither a share such as 0.9 or 90% nor a count such as 5000")
-    # Decimal, so that 12.3% is the same number as 0.123.
-    return float(Decimal(number) / 100 if text.endswith("%") else Decimal(number))
-
-
-def _input(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    """A file with a known ending."""
-    return None if path is None else _check_ending(path, _embeddings_file.ENDINGS)
-
-
-def _row_numbers(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    return None if path is None else _check_ending(path, _row_numbers_file.ENDINGS)
-
-
-def _output(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    """A file with a known ending that can be written when the time comes; None for standard output."""
-    if path is None or str(path) == "-":
-        return None
-    return _check_folder(_check_ending(path, _selection_file.ENDINGS))
-
-
-def _picture(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
-    return None if path is None else _check_folder(_check_ending(path, (PICTURE.suffix,)))
-
-
-def _check_ending(path: Path, known: tuple[str, ...]) -> Path:
-    if path.suffix.lower() not in known:
-        listed = " or ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
-        raise click.BadParameter(f"{path} must end in {listed}")
-    return path
-
-
-def _check_folder(path: Path) -> Path:
-    if not path.parent.is_dir():
-        raise click.BadParameter(f"{path} cannot be written: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise click.BadParameter(f"{path} cannot be written: the folder {path.parent} is read-only")
-    return path
-
-
-_output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    callback=_output,
-    metavar="FILE",
-    help="Where the result goes, in the form that the ending asks for: .txt and .npy (kept row numbers), .csv (each "
-    "row with its representative), .json (all). Without it, or with -, row numbers go to standard output.",
-)
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(pyredund.__version__, prog_name="pyredund")
 def main() -> None:
@@ -105,28 +57,40 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=_input)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=input_file)
 @click.option(
     "--keep",
     metavar="SHARE|COUNT",
     default="0.9",
-    callback=_keep,
+    callback=share_or_count,
     show_default=True,
     help="A share (0.9, 90%) or a count (5000).",
 )
-@_output_option
+@output_option
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True, help="How to choose.")
+@click.option(
+    "--groups",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=per_row_file,
+    metavar="FILE",
+    help="A label for each row, .txt (one a line) or .npy: each group is selected on its own, in proportion.",
+)
+@reference_option
+@must_keep_option
 @click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
-@click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
-@click.option("--threads", type=int, help="Worker threads. Default: all that this process may use.")
+@array_option
+@threads_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --method random.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary for machines; without -o the whole result.")
-@click.option("--quiet", is_flag=True, help="No progress and no summary on standard error.")
+@json_option
+@quiet_option
 def select(
     file: Path,
     keep: float | int,
     output: Path | None,
     method: str,
+    groups: Path | None,
+    reference: Path | None,
+    must_keep: Path | None,
     k: int | None,
     array: str | None,
     threads: int | None,
@@ -139,46 +103,37 @@ def select(
     FILE holds one embedding per row: .npy, .npz, or .csv with numbers only (a header line is allowed). Rows count
     from 0. Nothing in FILE is changed.
     """
-    _check_not_input(output, file)
+    _check_not_input(output, file, groups, reference, must_keep)
     started = time.perf_counter()
     selection = pyredund.select(
         _embeddings_file.read_embeddings(file, array),
         keep,
         method=method,
+        groups=None if groups is None else _row_files.read_labels(groups),
+        must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
+        reference=None if reference is None else _embeddings_file.read_embeddings(reference),
         k=k,
         n_threads=threads,
         seed=seed,
         progress=sys.stderr.isatty() and not quiet,
     )
     parameters = {"file": str(file), "keep": keep, "method": method, "k": selection.k, "seed": seed}
+    parameters |= _named(groups=groups, reference=reference, must_keep=must_keep)
     _report(selection, parameters, output, as_json, quiet, started)
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=_input)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=input_file)
 @click.option(
     "--threshold", type=float, default=0.95, show_default=True, help="Similarity from which on rows are duplicates."
 )
-@click.option(
-    "--reference",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=_input,
-    metavar="FILE",
-    help="Rows that you own already: what resembles them goes. Its row r stands for others as n + r, with n rows in "
-    "the input.",
-)
-@click.option(
-    "--must-keep",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=_row_numbers,
-    metavar="FILE",
-    help="Numbers of rows that stay whatever they resemble: .txt (one a line) or .npy.",
-)
-@_output_option
-@click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
-@click.option("--threads", type=int, help="Worker threads. Default: all that this process may use.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary for machines; without -o the whole result.")
-@click.option("--quiet", is_flag=True, help="No progress and no summary on standard error.")
+@reference_option
+@must_keep_option
+@output_option
+@array_option
+@threads_option
+@json_option
+@quiet_option
 def dedup(
     file: Path,
     threshold: float,
@@ -200,14 +155,17 @@ def dedup(
     selection = pyredund.deduplicate(
         _embeddings_file.read_embeddings(file, array),
         threshold,
-        must_keep=None if must_keep is None else _row_numbers_file.read_row_numbers(must_keep),
+        must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
         n_threads=threads,
         progress=sys.stderr.isatty() and not quiet,
     )
-    files = {"reference": reference, "must_keep": must_keep}
-    parameters = {"file": str(file), "threshold": threshold, **{k: v and str(v) for k, v in files.items()}}
+    parameters = {"file": str(file), "threshold": threshold, **_named(reference=reference, must_keep=must_keep)}
     _report(selection, parameters, output, as_json, quiet, started)
+
+
+def _named(**files: Path | None) -> dict[str, str | None]:
+    return {option: None if file is None else str(file) for option, file in files.items()}
 
 
 def _check_not_input(output: Path | None, *inputs: Path | None) -> None:
@@ -274,7 +232,7 @@ def info(as_json: bool) -> None:
 @click.option(
     "--figure",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_picture,
+    callback=picture_file,
     metavar="FILE",
     help=f"Where the picture goes (.png). Default: {PICTURE} in the current folder.",
 )

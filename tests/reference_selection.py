@@ -32,9 +32,14 @@ class Removal:
 
 
 def removal(
-    x: ArrayLike, n_keep: int, priority: NDArray[np.float64] | None = None, must_keep: tuple[int, ...] = ()
+    x: ArrayLike,
+    n_keep: int,
+    priority: NDArray[np.float64] | None = None,
+    must_keep: tuple[int, ...] = (),
+    weights: NDArray[np.int64] | None = None,
 ) -> Removal:
     """Start from all rows; take away the one that costs least, again and again."""
+    weight = 1 if weights is None else weights
     scores, same = similarity_matrix(x), identical(x)
     n = len(scores)
     units = in_units(scores)
@@ -51,7 +56,7 @@ def removal(
             others = kept.copy()
             others[row] = False
             covered = units[:, kept].max(axis=1)
-            cost[int(row)] = int((covered - units[:, others].max(axis=1)).sum())
+            cost[int(row)] = int((weight * (covered - units[:, others].max(axis=1))).sum())
         gone = min(cost, key=lambda row: (cost[row], rank[row], second[row], -row))
         kept[gone] = False
         result.removed.append(gone)
@@ -65,12 +70,16 @@ class Insertion:
     gains: list[int]
 
 
-def insertion(x: ArrayLike, n_keep: int, k: int, must_keep: tuple[int, ...] = ()) -> Insertion:
+def insertion(
+    x: ArrayLike, n_keep: int, k: int, must_keep: tuple[int, ...] = (), weights: NDArray[np.int64] | None = None
+) -> Insertion:
     """Start from none; add the row that gains most, the lowest of equals, on the symmetrised graph.
 
     Identical rows serve each other fully. Otherwise rows serve each other with their similarity when the one is among
-    the other's k nearest distinct rows (of equals those with the lowest row), and with 0 when it is negative.
+    the other's k nearest distinct rows (of equals those with the lowest row), and with 0 when it is negative. Rows
+    that must be kept come first, in the order given.
     """
+    weight = np.ones(len(unit_rows(x)), dtype=np.int64) if weights is None else weights
     scores, same = similarity_matrix(x), identical(x)
     n = len(scores)
     first = [int(np.flatnonzero(same[i])[0]) for i in range(n)]
@@ -86,9 +95,9 @@ def insertion(x: ArrayLike, n_keep: int, k: int, must_keep: tuple[int, ...] = ()
     covered = np.zeros(n, dtype=np.int64)
     result = Insertion([], [])
     while len(result.picked) < n_keep:
-        gain = np.maximum(served - covered, 0).sum(axis=1)
+        gain = np.maximum(served - covered, 0) @ weight
         gain[result.picked] = -1
-        waiting = [row for row in sorted(must_keep) if row not in result.picked]
+        waiting = [row for row in must_keep if row not in result.picked]
         row = waiting[0] if waiting else int(np.argmax(gain))
         result.picked.append(row)
         result.gains.append(int(gain[row]))

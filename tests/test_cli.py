@@ -108,7 +108,8 @@ def test_every_output_holds_the_selection(
         assert pair["representative"] == expected.representatives[pair["row"]]
         assert np.float32(pair["similarity"]) == expected.similarities[pair["row"]]
     assert whole["counts"] == {"rows": 60, "kept": 48, "removed": 12}
-    assert whole["parameters"] == {"file": str(file), "keep": 0.8, "method": "removal", "k": 32, "seed": 0}
+    files = {"groups": None, "reference": None, "must_keep": None}
+    assert whole["parameters"] == {"file": str(file), "keep": 0.8, "method": "removal", "k": 32, "seed": 0, **files}
 
 
 def test_outputs_are_the_same_bytes_again(tmp_path: Path, file: Path) -> None:

@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 import pyredund
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
-from pyredund._kcenter import kcenter
-from pyredund._knn_graph import search_distinct
+from pyredund._methods import Task, run
 from pyredund._unit_rows import unit_rows
 
 
 def select_in_batches(x: object, n_keep: int, k: int, engine: Engine, must_keep: tuple[int, ...]) -> pyredund.Selection:
     rows = unit_rows("x", row_source("x", x), engine)
-    forced = np.zeros(rows.n_rows, dtype=bool)
-    forced[list(must_keep)] = True
-    graph = search_distinct(rows, min(k, rows.n_distinct - 1), replace(engine, block=0))
-    return kcenter(rows, graph, n_keep, forced, k, engine)
+    task = Task(rows, 0, n_keep, np.array(sorted(must_keep), dtype=np.int64), np.zeros(rows.n_rows, dtype=np.int32))
+    return run("kcenter", task, k, None, (0,), engine)
 
 
 def assert_is_kcenter(selection: pyredund.Selection, x: object, n_keep: int, must_keep: tuple[int, ...] = ()) -> None:

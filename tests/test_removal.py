@@ -13,7 +13,7 @@ import pyredund
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
 from pyredund._knn_graph import search_distinct
-from pyredund._removal import removal
+from pyredund._removal import in_similarity, removal
 from pyredund._unit_rows import unit_rows
 
 
@@ -90,10 +90,10 @@ def test_same_bytes_for_every_instruction_set_thread_count_and_tile(isa: str) ->
     for n_threads, block in ((1, 7), (2, 32), (3, 1000)):
         engine = replace(Engine.resolve(n_threads), isa=isa, block=block)
         rows = unit_rows("x", row_source("x", x), engine)
-        nothing = np.zeros(len(x), dtype=bool)
-        history, costs = removal(rows, search_distinct(rows, 2, engine), 30, nothing.astype(np.int32), nothing, engine)
+        graph, ranks = search_distinct(rows, 2, engine), np.zeros(len(x), dtype=np.int32)
+        history, units = removal(rows, graph, 30, ranks, np.array([], dtype=np.int64), rows.counts, engine)
         np.testing.assert_array_equal(history.removed, expected.removed)
-        np.testing.assert_array_equal(costs, expected.costs)
+        np.testing.assert_array_equal(in_similarity(units), expected.costs)
         np.testing.assert_array_equal(history.at(30)[0], expected.representatives)
 
 

@@ -96,9 +96,9 @@ class Removal {
 
   // What all rows lose together when the last live row of class c goes.
   std::int64_t cost_of(std::int32_t c) {
-    std::int64_t cost = size(c) * (kOneInUnits - in_units(lists_.nearest(c).similarity));
+    std::int64_t cost = classes_.weights[c] * (kOneInUnits - in_units(lists_.nearest(c).similarity));
     for (std::int32_t i = first_served_[c]; i >= 0; i = next_served_[i]) {
-      cost += size(i) * (in_units(similarity_[i]) - in_units(lists_.nearest(i, c).similarity));
+      cost += classes_.weights[i] * (in_units(similarity_[i]) - in_units(lists_.nearest(i, c).similarity));
     }
     return cost;
   }

@@ -16,6 +16,7 @@ struct RowClasses {
   const std::int32_t* members;
   const std::int32_t* removable;
   const std::int32_t* priority;  // of every row, as ranks: lower goes first among equal costs
+  const std::int64_t* weights;   // of the classes in the sum that costs are losses of
 };
 
 // What happened, step by step. In step t row removed[t] went at costs[t] (in units of 2^-32), after which the
@@ -29,8 +30,8 @@ struct RemovalLog {
   std::vector<float> similarities;
 };
 
-// Takes `n_remove` rows away, always the one whose removal costs least: the loss, summed over all rows, of
-// similarity to the nearest kept row. Ties: lower priority, then lower similarity to the second nearest row
+// Takes `n_remove` rows away, always the one whose removal costs least: the loss, in the weighted sum over all
+// rows, of similarity to the nearest kept row. Ties: lower priority, then lower similarity to the second nearest row
 // not identical to it, then higher index. `rows` are the distinct rows, `graph` the beginning of each one's
 // ranking of the others.
 RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes,
