@@ -92,17 +92,10 @@ def _lost_while_picking(history: InsertionHistory, weights: NDArray[np.int64], n
     n_classes, n_picked = len(history.indptr) - 1, len(history.picked)
     weight = np.zeros(n_classes, dtype=np.int64)
     np.add.at(weight, history.class_of[: len(weights)], weights)
-    class_of_change = np.repeat(np.arange(n_classes), np.diff(history.indptr))
     similarity = np.rint(history.similarities.astype(np.float64) * ONE).astype(np.int64)
-    entered = np.full(n_classes, n_picked, dtype=np.int64)  # when a row of the class itself was picked
-    np.minimum.at(entered, history.class_of[history.picked], np.arange(n_picked))
-    counts = history.places < entered[class_of_change]  # a class that was picked loses nothing, from then on
     change = np.diff(similarity, prepend=0)
     change[history.indptr[:-1]] = similarity[history.indptr[:-1]]  # the first of a class, from 0
+    weight_of_change = np.repeat(weight, np.diff(history.indptr))
     gained = np.zeros(n_picked + 2, dtype=np.int64)
-    here = counts & (history.places < n_picked)
-    np.add.at(gained, history.places[here] + 1, weight[class_of_change[here]] * change[here])
-    last = np.add.reduceat(counts, history.indptr[:-1]) - 1  # the last change before the class was picked
-    before = np.where(last >= 0, similarity[history.indptr[:-1] + np.maximum(last, 0)], 0)
-    np.add.at(gained, np.minimum(entered, n_picked) + 1, weight * (ONE - before))
+    np.add.at(gained, history.places + 1, weight_of_change * change)  # a class that is picked changes to itself
     return int(weight.sum()) * ONE - np.cumsum(gained)[: n_picked + 1]
