@@ -12,12 +12,13 @@ namespace {
 
 py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                     const Array<float>& similarities, const Array<std::int64_t>& weights,
-                    const Array<std::int32_t>& forced, std::int64_t n_pick, const py::object& progress) {
+                    const Array<std::int32_t>& forced, std::int64_t n_pick, int n_threads, const py::object& progress) {
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const std::int64_t* const weight = weights.data();
   const std::vector<std::int32_t> first(forced.data(), forced.data() + forced.size());
   cpu::InsertionLog log;
-  run_interruptibly(progress, [&](Watch& watch) { log = cpu::insertion(graph, weight, first, n_pick, watch); });
+  run_interruptibly(progress,
+                    [&](Watch& watch) { log = cpu::insertion(graph, weight, first, n_pick, n_threads, watch); });
   return py::make_tuple(as_array(log.picked), as_array(log.gains));
 }
 
@@ -40,7 +41,7 @@ void bind_insertion(py::module_& module) {
   using py::arg;
   module.def("insertion", &insertion, arg("indptr").noconvert(), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("weights").noconvert(), arg("forced").noconvert(), arg("n_pick"),
-             arg("progress"));
+             arg("n_threads"), arg("progress"));
   module.def("closest_prefix", &closest_prefix, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
              arg("indices").noconvert(), arg("similarities").noconvert(), arg("picks").noconvert(), arg("n_forced"),
              arg("tie_order").noconvert(), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));

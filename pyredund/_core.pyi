@@ -131,6 +131,7 @@ def insertion(
     weights: NDArray[np.int64],
     forced: NDArray[np.int32],
     n_pick: int,
+    n_threads: int,
     progress: _Progress | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
 def closest_prefix(

@@ -100,6 +100,7 @@ def insertion(
             weights,
             class_of[leading],
             min(n_keep, rows.n_distinct),
+            engine.n_threads,
             report,
         )
     # The first row of a class is its lowest; that a class was forced into the selection makes it the forced row.

@@ -35,17 +35,39 @@ class Closest {
   std::vector<Change> changes_;
 };
 
-// Picks in the list of row i, itself included, by place.
-std::vector<Change> listed_picks(const NeighborGraph& graph, const std::vector<std::int32_t>& place_of,
-                                 std::int32_t i) {
-  std::vector<Change> listed;
-  if (place_of[i] >= 0) listed.push_back({place_of[i], 1.0f});
+constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();
+
+// The place of the first pick that row i lists or is.
+std::int32_t first_listed(const NeighborGraph& graph, const std::vector<std::int32_t>& place_of, std::int32_t i) {
+  std::int32_t first = place_of[i] >= 0 ? place_of[i] : kNever;
   for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
     const std::int32_t place = place_of[graph.indices[e]];
-    if (place >= 0) listed.push_back({place, graph.similarities[e]});
+    if (place >= 0) first = std::min(first, place);
+  }
+  return first;
+}
+
+// Picks that row i lists or is, by place, without those that came later than a closer one.
+void listed_picks(const NeighborGraph& graph, const std::vector<std::int32_t>& place_of, std::int32_t i,
+                  std::vector<Change>& listed) {
+  listed.clear();
+  float level = 1.0f;
+  std::int32_t first_here = kNever, first_above = kNever;  // at this level of similarity, and above it
+  const auto add = [&](std::int32_t place, float similarity) {
+    if (place < 0) return;
+    if (similarity < level) {
+      first_above = std::min(first_above, first_here);
+      first_here = kNever;
+      level = similarity;
+    }
+    first_here = std::min(first_here, place);
+    if (place < first_above) listed.push_back({place, similarity});
+  };
+  add(place_of[i], 1.0f);
+  for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
+    add(place_of[graph.indices[e]], graph.similarities[e]);
   }
   std::sort(listed.begin(), listed.end(), [](const Change& a, const Change& b) { return a.place < b.place; });
-  return listed;
 }
 
 std::vector<float> gathered(MatrixView rows, const std::int32_t* which, std::int64_t count) {
@@ -68,8 +90,7 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
   // the rows of a tile search about equally far.
   std::vector<std::int32_t> until(static_cast<std::size_t>(rows.rows)), by_until(until.size());
   for (std::int32_t i = 0; i < rows.rows; ++i) {
-    const std::vector<Change> listed = listed_picks(graph, place_of, i);
-    until[i] = listed.empty() ? static_cast<std::int32_t>(order.count) : listed.front().place;
+    until[i] = std::min(first_listed(graph, place_of, i), static_cast<std::int32_t>(order.count));
   }
   std::iota(by_until.begin(), by_until.end(), 0);
   std::stable_sort(by_until.begin(), by_until.end(),
@@ -110,10 +131,10 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
       TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(tile_rows), scan_rows(picks), rows.dim);
       scan.scan({0, count, 0, until[which[count - 1]], false}, bars.data() + begin, nullptr, nullptr, nullptr, resolve,
                 watch);
+      std::vector<Change> listed;
       for (std::int64_t r = 0; r < count; ++r) {
-        for (const Change& listed : listed_picks(graph, place_of, which[r])) {
-          closest[begin + r].offer(order, listed.place, listed.similarity);
-        }
+        listed_picks(graph, place_of, which[r], listed);
+        for (const Change& pick : listed) closest[begin + r].offer(order, pick.place, pick.similarity);
       }
       ++watch.done;
     }

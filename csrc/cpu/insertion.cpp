@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <utility>
 
 #include "cpu/similarity_units.hpp"
+#include "thread_team.hpp"
 
 namespace pyredund::cpu {
 namespace {
@@ -79,9 +81,10 @@ class Waiting {
 
 class Insertion {
  public:
-  Insertion(const NeighborGraph& graph, const std::int64_t* weights, Watch& watch)
+  Insertion(const NeighborGraph& graph, const std::int64_t* weights, int n_threads, Watch& watch)
       : graph_(graph),
         weights_(weights),
+        n_threads_(n_threads),
         covered_(static_cast<std::size_t>(graph.n_rows), 0),
         gain_(static_cast<std::size_t>(graph.n_rows), 0),
         last_(static_cast<std::size_t>(graph.n_rows)),
@@ -91,13 +94,17 @@ class Insertion {
 
   InsertionLog run(const std::vector<std::int32_t>& forced, std::int64_t n_pick) {
     watch_.total = n_pick;
-    for (std::int32_t v = 0; v < graph_.n_rows; ++v) {
-      if (v % 4096 == 0) check(watch_);
-      for_each_served(v, [&](std::int32_t u, std::int64_t units) {
-        gain_[v] += weights_[u] * std::max<std::int64_t>(0, units);
-        return true;
-      });
-    }
+    in_parts([&](std::int32_t begin, std::int32_t end) {
+      for (std::int32_t v = begin; v < end; ++v) {
+        if (v % 4096 == 0) check(watch_);
+        std::int64_t gain = 0;
+        for_each_served(v, [&](std::int32_t u, std::int64_t units) {
+          gain += weights_[u] * std::max<std::int64_t>(0, units);
+          return true;
+        });
+        gain_[v] = gain;
+      }
+    });
     std::vector<char> is_picked(covered_.size(), 0);
     for (const std::int32_t v : forced) {
       is_picked[v] = 1;
@@ -156,25 +163,40 @@ class Insertion {
       last_[v] = end == graph_.indptr[v] ? Edge{2.0f, -1} : Edge{graph_.similarities[end - 1], graph_.indices[end - 1]};
     }
     indptr_.assign(static_cast<std::size_t>(graph_.n_rows + 1), 0);
-    const auto for_each_one_way = [&](const auto& visit) {
+    const auto for_each_one_way = [&](std::int32_t begin, std::int32_t end,
+                                      const auto& visit) {  // those to [begin, end)
       for (std::int32_t u = 0; u < graph_.n_rows; ++u) {
         if (u % 4096 == 0) check(watch_);
         for (std::int64_t e = graph_.indptr[u]; e < graph_.indptr[u + 1]; ++e) {
           const std::int32_t v = graph_.indices[e];
-          if (!lists(v, u, graph_.similarities[e])) visit(u, v, e);
+          if (v >= begin && v < end && !lists(v, u, graph_.similarities[e])) visit(u, v, e);
         }
       }
     };
-    for_each_one_way([&](std::int32_t, std::int32_t v, std::int64_t) { ++indptr_[v + 1]; });
+    in_parts([&](std::int32_t begin, std::int32_t end) {
+      for_each_one_way(begin, end, [&](std::int32_t, std::int32_t v, std::int64_t) { ++indptr_[v + 1]; });
+    });
     for (std::int64_t v = 0; v < graph_.n_rows; ++v) indptr_[v + 1] += indptr_[v];
     one_way_.resize(static_cast<std::size_t>(indptr_[graph_.n_rows]));
     std::vector<std::int64_t> next(indptr_.begin(), indptr_.end() - 1);
-    for_each_one_way(
-        [&](std::int32_t u, std::int32_t v, std::int64_t e) { one_way_[next[v]++] = {graph_.similarities[e], u}; });
-    for (std::int32_t v = 0; v < graph_.n_rows; ++v) {
-      std::sort(one_way_.begin() + indptr_[v], one_way_.begin() + indptr_[v + 1],
-                [](const Edge& a, const Edge& b) { return a.similarity > b.similarity; });
-    }
+    in_parts([&](std::int32_t begin, std::int32_t end) {
+      for_each_one_way(begin, end, [&](std::int32_t u, std::int32_t v, std::int64_t e) {
+        one_way_[next[v]++] = {graph_.similarities[e], u};
+      });
+      for (std::int32_t v = begin; v < end; ++v) {
+        std::sort(one_way_.begin() + indptr_[v], one_way_.begin() + indptr_[v + 1],
+                  [](const Edge& a, const Edge& b) { return a.similarity > b.similarity; });
+      }
+    });
+  }
+
+  // Does a part of the rows on each thread. (Each looks at all edges: more threads would hardly gain.)
+  void in_parts(const std::function<void(std::int32_t, std::int32_t)>& body) const {
+    const std::int64_t parts = graph_.n_rows < 4096 ? 1 : std::min(n_threads_, 4);
+    run_team(static_cast<int>(parts), [&](int part) {
+      body(static_cast<std::int32_t>(graph_.n_rows * part / parts),
+           static_cast<std::int32_t>(graph_.n_rows * (part + 1) / parts));
+    });
   }
 
   // Visits v itself, its list, and other rows that list v. A visit that returns false ends a list, what follows being
@@ -201,6 +223,7 @@ class Insertion {
 
   const NeighborGraph& graph_;
   const std::int64_t* weights_;
+  int n_threads_;
   std::vector<std::int64_t> covered_;  // similarity of each row to the closest picked one, never negative
   std::vector<std::int64_t> gain_;     // what each row would gain now
   std::vector<std::int64_t> indptr_;
@@ -213,8 +236,8 @@ class Insertion {
 }  // namespace
 
 InsertionLog insertion(const NeighborGraph& graph, const std::int64_t* weights, const std::vector<std::int32_t>& forced,
-                       std::int64_t n_pick, Watch& watch) {
-  return Insertion(graph, weights, watch).run(forced, n_pick);
+                       std::int64_t n_pick, int n_threads, Watch& watch) {
+  return Insertion(graph, weights, n_threads, watch).run(forced, n_pick);
 }
 
 }  // namespace pyredund::cpu

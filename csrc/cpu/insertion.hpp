@@ -18,6 +18,6 @@ struct InsertionLog {
 // first, in their order, then always the row with the largest gain, the lowest of equals, until `n_pick` are
 // picked or no gain is left.
 InsertionLog insertion(const NeighborGraph& graph, const std::int64_t* weights, const std::vector<std::int32_t>& forced,
-                       std::int64_t n_pick, Watch& watch);
+                       std::int64_t n_pick, int n_threads, Watch& watch);
 
 }  // namespace pyredund::cpu
