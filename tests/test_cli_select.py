@@ -38,7 +38,14 @@ def test_groups_reference_and_must_keep(
     expected = pyredund.select(embeddings, 0.4, method=method, **arguments)
     assert (expected.representatives >= 60).any()
     for groups in ("labels.txt", "codes.npy"):
-        options = ("--reference", tmp_path / "owned.csv", "--must-keep", tmp_path / "must.txt", "--keep", "40%")
+        options: tuple[object, ...] = (
+            "--reference",
+            tmp_path / "owned.csv",
+            "--must-keep",
+            tmp_path / "must.txt",
+            "--keep",
+            "40%",
+        )
         options += ("--groups", tmp_path / groups, "--method", method, "-o", tmp_path / "kept.csv", "--json")
         parameters = json.loads(succeed("select", file, *options).stdout)["parameters"]
         assert parameters["groups"] == str(tmp_path / groups)
