@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   pyredund::bind_insertion(module);
   pyredund::bind_kcenter(module);
   pyredund::bind_deduplicate(module);
+  pyredund::bind_agglomerative(module);
 }

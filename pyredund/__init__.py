@@ -8,6 +8,7 @@ except ImportError as error:
         "install with pip install -e ."
     ) from error
 
+from pyredund._agglomerative import agglomerative_labels
 from pyredund._curve import Curve
 from pyredund._deduplicate import deduplicate
 from pyredund._engine import show_config
@@ -23,6 +24,7 @@ __all__ = [
     "NeighborGraph",
     "Selection",
     "__version__",
+    "agglomerative_labels",
     "deduplicate",
     "knn_graph",
     "radius_graph",

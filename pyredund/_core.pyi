@@ -199,3 +199,51 @@ def closest_listed(
     closest: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None: ...
+
+class Agglomeration:
+    def __init__(
+        self, rows: NDArray[np.float32], dim: int, sizes: NDArray[np.int64], linkage: str, isa: str
+    ) -> None: ...
+    @property
+    def n_clusters(self) -> int: ...
+    def labels(self) -> NDArray[np.int32]: ...
+    def first(self) -> NDArray[np.int32]: ...
+    def heights(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.float64]: ...
+    def candidates(
+        self,
+        points: NDArray[np.float32],
+        dim: int,
+        sketch: tuple[object, ...] | None,
+        reference: NDArray[np.float32] | None,
+        groups: NDArray[np.int32] | None,
+        reference_groups: NDArray[np.int32] | None,
+        limit: float,
+        most: int,
+        n_threads: int,
+        isa: str,
+        block: int,
+        progress: _Progress | None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]] | None: ...
+    def means(self, out: NDArray[np.float32]) -> None: ...
+    def merge(
+        self,
+        left: NDArray[np.int32],
+        right: NDArray[np.int32],
+        limit: float,
+        most: int,
+        n_threads: int,
+        progress: _Progress | None,
+    ) -> int: ...
+    def merges(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]: ...
+
+def central_rows(
+    rows: NDArray[np.float32],
+    dim: int,
+    sizes: NDArray[np.int64],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+    sums: NDArray[np.int64],
+    n_threads: int,
+    isa: str,
+    progress: _Progress | None,
+) -> None: ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +125,7 @@ def _search(
     return _expand(rows, columns, self_join, (indptr, indices, similarities), threshold, room)
 
 
+Found = TypeVar("Found")
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
 
@@ -144,7 +147,14 @@ def _pairs(
                 report,
             )
 
-    layout = layout_of(rows, 1, engine, threshold) if self_join else None
+    return with_sketch(rows, threshold, engine, search) if self_join else search(None)
+
+
+def with_sketch(
+    rows: UnitRows, threshold: float, engine: Engine, search: Callable[[tuple[object, ...] | None], Found]
+) -> Found:
+    """What a search among `rows` for pairs from a threshold on finds; it is given a sketch where that saves time."""
+    layout = layout_of(rows, 1, engine, threshold)
     if layout is not None:
         with rows.arranged(layout.order):
             sketch = sketch_of(rows, layout, engine)

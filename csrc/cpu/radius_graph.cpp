@@ -53,10 +53,14 @@ class Collected {
   std::atomic<bool> full_{false};
 };
 
+bool takes(const PairFilter& filter, const Survivor& pair) {
+  return static_cast<double>(pair.approximate) >= filter.sure || filter.accepts(pair.row, pair.column);
+}
+
 }  // namespace
 
 SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, double threshold,
-                           std::int64_t most, Watch& watch, const Crowding* crowding) {
+                           std::int64_t most, Watch& watch, const Crowding* crowding, const PairFilter* filter) {
   SimilarPairs pairs;
   if (rows.rows == 0) return pairs;
   const Kernels& kernels = *plan.kernels;
@@ -89,10 +93,17 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
     each([&](const Tile& tile) {
       if (collected.is_full()) return;
       found.clear();
+      const auto of_one_group = [&](const Survivor& pair) {
+        return filter->groups[sketch.row_at(pair.row)] == filter->groups[sketch.row_at(pair.column)];
+      };
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {
+        if (filter != nullptr && filter->groups != nullptr) {
+          count = std::remove_if(survivors, survivors + count, of_one_group) - survivors;
+        }
         const std::int64_t kept = test.keep(survivors, count);
         for (std::int64_t s = 0; s < kept; ++s) {
           if (!(static_cast<double>(survivors[s].approximate) >= threshold)) continue;
+          if (filter != nullptr && !takes(*filter, survivors[s])) continue;
           if (crowding != nullptr) {
             if (is_crowded(survivors[s].row) && is_crowded(survivors[s].column)) continue;
             add_pair_of(survivors[s].row);
@@ -115,7 +126,7 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
 }
 
 SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView queries, MatrixView reference, double threshold,
-                           std::int64_t most, Watch& watch) {
+                           std::int64_t most, Watch& watch, const PairFilter* filter) {
   SimilarPairs pairs;
   if (queries.rows == 0 || reference.rows == 0) return pairs;
   const std::int64_t block = block_size(plan, queries.rows, queries.stride);
@@ -137,9 +148,15 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView queries, MatrixVie
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {
         for (std::int64_t s = 0; s < count; ++s) {
           const Survivor& pair = survivors[s];
+          if (filter != nullptr && filter->groups != nullptr &&
+              filter->groups[pair.row] == filter->reference_groups[pair.column]) {
+            continue;
+          }
           const float exact =
               similarity(*plan.kernels, queries.row(pair.row), reference.row(pair.column), queries.stride);
-          if (static_cast<double>(exact) >= threshold) found.push_back({pair.row, pair.column, exact});
+          const Survivor scored{pair.row, pair.column, exact};
+          if (static_cast<double>(exact) < threshold || (filter != nullptr && !takes(*filter, scored))) continue;
+          found.push_back(scored);
         }
         if (static_cast<std::int64_t>(found.size()) < kOften) return;
         collected.add(found);
