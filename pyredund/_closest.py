@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._knn_graph import query
+from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Lists of distinct rows near each distinct one, most similar first.
+
+    Parameters
+    ----------
+    graph : NeighborGraph
+        The lists.
+    are_even : bool
+        Whether all rows from one similarity on are listed; otherwise each list may end at another one.
+    """
+
+    graph: NeighborGraph
+    are_even: bool
+
+
 def closest_kept(
-    rows: UnitRows, kept: NDArray[np.int64], engine: Engine
+    rows: UnitRows, kept: NDArray[np.int64], engine: Engine, listed: Listed | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Representative and similarity to it of every row: itself if kept, an identical row, else the most similar one.
 
@@ -23,6 +43,8 @@ def closest_kept(
         Kept rows, ascending.
     engine : Engine
         How to compute.
+    listed : Listed, optional
+        What is near each distinct row; saves the search for those that list a kept one.
 
     Returns
     -------
@@ -39,6 +61,17 @@ def closest_kept(
     row_of_class = np.full(rows.n_distinct, -1, dtype=np.int64)
     row_of_class[kept_classes] = kept_rows
     similarity_of_class = np.ones(rows.n_distinct, dtype=np.float32)
+    if listed is not None:
+        names, closest = row_of_class.copy(), np.empty(rows.n_distinct, dtype=np.int32)
+        scores = np.empty(rows.n_distinct, dtype=np.float32)
+        graph = listed.graph
+        _core.closest_listed(graph.indptr, graph.indices, graph.similarities, names, closest, scores)
+        found_there = (names < 0) & (closest >= 0)
+        if not listed.are_even and rows.class_of is not None:  # as similar as the last, others may have a lower row
+            ends = graph.indptr[1:][found_there] - 1
+            found_there[found_there] = scores[found_there] > graph.similarities[ends]
+        row_of_class[found_there] = names[closest[found_there]]
+        similarity_of_class[found_there] = scores[found_there]
     missing = np.flatnonzero(row_of_class < 0)
     if len(missing):
         found, similarities = query(rows.matrix[missing], rows.matrix[kept_classes], rows.dim, 1, engine)

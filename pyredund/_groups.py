@@ -90,10 +90,21 @@ def merge(
             picked = _in_turn(coming, [rows[_present(part.picked)] for part, rows in zip(parts, members, strict=True)])
         if parts[0].gains is not None:
             gains = _in_turn(coming, [_present(part.gains) for part in parts])
+        labels = _merged_labels(parts, members) if parts[0].labels is not None else None
         log = _merged_picks(parts, members, coming, picked, seats.n_first) if keep_history else None
         kept = np.flatnonzero(mask)
         selection = Selection.from_kept(method, kept, representatives, similarities, picked, gains, k, log)
+        selection = replace(selection, labels=labels, linkage=parts[0].linkage)
     return replace(selection, groups=codes, n_reference=n_reference)
+
+
+def _merged_labels(parts: list[Selection], members: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Clusters of all groups, numbered by their lowest rows."""
+    lowest = np.empty(sum(map(len, members)), dtype=np.int64)  # row of each row's cluster
+    for part, rows in zip(parts, members, strict=True):
+        labels = _present(part.labels)
+        lowest[rows] = rows[np.unique(labels, return_index=True)[1][labels]]
+    return np.unique(lowest, return_inverse=True)[1].astype(np.int64)
 
 
 def _present(values: NDArray[Any] | None) -> NDArray[Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund._agglomerative_select import agglomerative
 from pyredund._closest import closest_kept
 from pyredund._engine import Engine
 from pyredund._given_graph import check_belongs, distinct_graph
@@ -18,7 +19,7 @@ from pyredund._removal import in_similarity, removal
 from pyredund._selection import Selection
 from pyredund._unit_rows import UnitRows
 
-METHODS = ("removal", "insertion", "kcenter", "random")
+METHODS = ("removal", "insertion", "kcenter", "agglomerative", "random")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Task:
         Of the same rows, in units of `weight_unit`; None where each counts once.
     weight_unit : float
         A power of two.
+    linkage : str
+        Of agglomerative.
+    room : int
+        Bytes that agglomerative may take for pairs of rows.
     """
 
     rows: UnitRows
@@ -50,6 +55,8 @@ class Task:
     priority: NDArray[np.int32]
     weights: NDArray[np.int64] | None = None
     weight_unit: float = 1.0
+    linkage: str = "average"
+    room: int = 1 << 62
 
     @property
     def n_rows(self) -> int:
@@ -80,8 +87,8 @@ class Task:
 def neighbors_wanted(method: str, k: int | None, task: Task) -> int:
     """The k that is meant; 0 where the method needs no graph."""
     n, others = task.rows.n_rows, max(0, task.rows.n_rows - 1)
-    if method == "random" or (method == "kcenter" and k is None):
-        return 0  # measured: for kcenter, bounds on groups of rows do more than a graph is worth
+    if method == "random" or (method in ("kcenter", "agglomerative") and k is None):
+        return 0  # measured: bounds on groups of rows, and on all pairs, do more than a graph is worth
     if k is None and method == "insertion":  # each kept row stands for n / n_keep rows, and should see as many
         return min(max(DEFAULT_K, -(-n // (task.n_keep + task.n_reference))), others)
     return min(DEFAULT_K if k is None else k, others)
@@ -103,6 +110,10 @@ def run(
     else:
         k = neighbors_wanted(method, k, task)
         joined = search_distinct(rows, min(k, rows.n_distinct - 1), engine)
+    if method == "agglomerative":
+        near = joined if k else None
+        selection = agglomerative(rows, task.n_keep, task.linkage, task.priority, near, task.room, engine)
+        return replace(selection, k=k or None)
     if method == "removal":
         priority = np.concatenate([task.priority, np.zeros(m, dtype=np.int32)])
         n_keep = task.n_keep + m

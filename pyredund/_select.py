@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund._agglomerative import LINKAGES
 from pyredund._checks import check_choice, check_device, check_int, count_to_keep
 from pyredund._engine import Engine, Progress
 from pyredund._given_graph import check_graph
 from pyredund._groups import Seats, merge
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import DEFAULT_K, graph_bytes, neighbor_count
-from pyredund._memory import check_memory
+from pyredund._memory import check_memory, memory_limit
 from pyredund._methods import METHODS, Task, run
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._row_arguments import group_codes, priority_ranks, row_mask, sample_weights, weight_units
 from pyredund._selection import Selection
-from pyredund._unit_rows import unit_rows
+from pyredund._unit_rows import padded, unit_rows
 
 SUMMING = ("removal", "insertion")  # the methods that go by a sum over the rows
 
@@ -37,6 +38,7 @@ def select(
     priority: object = None,
     sample_weight: object = None,
     reference: object = None,
+    linkage: str = "average",
     device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
@@ -53,7 +55,7 @@ def select(
     keep : float, int or dict, default 0.9
         A share in (0, 1] of the rows (rounded half up, at least 1), or a count from 1 to n. With `groups`, also a share
         or a count for each label.
-    method : {"removal", "insertion", "kcenter", "random"}, default "removal"
+    method : {"removal", "insertion", "kcenter", "agglomerative", "random"}, default "removal"
         ``"removal"`` starts from all rows and takes away, again and again, the one whose removal costs least: the
         loss, summed over all rows, of similarity to the closest kept row. Equal costs: lower `priority` goes first,
         then the lower similarity to the second-nearest row not identical to it, then the higher index.
@@ -61,11 +63,14 @@ def select(
         graph of the `k` nearest distinct rows; ties to the lowest index).
         ``"kcenter"`` starts from the row farthest from the mean of the unit rows (or with the `must_keep` rows) and
         adds the row least similar to its closest kept row, ties to the lowest index: exact farthest-first traversal.
+        ``"agglomerative"`` merges rows into as many clusters as rows are kept, as `agglomerative_labels` does, and
+        keeps of each the row with the largest sum of similarities to the others. Equal sums: higher `priority`, then
+        the higher similarity to the second-nearest row not identical to it, then the lower index.
         ``"random"`` keeps a uniform random sample, the baseline for the others.
     k : int, optional
-        Neighbours per row in the graph, at most n - 1 (a small group takes as many as it has). For removal and kcenter
-        it only affects speed. For insertion it is part of the definition. Default: 32, for insertion at least 1 / share
-        kept, for kcenter no graph.
+        Neighbours per row in the graph, at most n - 1 (a small group takes as many as it has). For insertion it is part
+        of the definition; for the other methods it only affects speed. Default: 32, for insertion at least 1 / share
+        kept, for kcenter and agglomerative no graph.
     graph : NeighborGraph, optional
         The graph that `knn_graph` returned for these very rows in this order, so that several selections can share it.
         A sample of its similarities is checked.
@@ -74,15 +79,19 @@ def select(
         Each keeps at least one row; else groups share the kept rows in proportion to their sizes, by the divisor method
         of Sainte-Lague, so that `at` and larger or smaller `keep` stay nested.
     must_keep : iterable of int, optional
-        Rows that are kept whatever they cost.
+        Rows that are kept whatever they cost. Not for agglomerative, which keeps one row of each cluster: two such rows
+        may fall into one.
     priority : array_like of real numbers, shape (n,), optional
-        Removal only: among equal costs, rows with a lower priority go first.
+        Removal and agglomerative only: among equal costs or sums, rows with a lower priority go first.
     sample_weight : array_like of real numbers, shape (n,), optional
         Removal and insertion: how often each row counts in the sum over all rows that costs and gains are made of.
         Whole numbers are exact up to a sum of 2^29; otherwise weights are rounded to about a 2^29th of their sum.
     reference : array_like, shape (m, d), optional
         Rows that you own already. They count as kept from the start, represent rows (row r has the number n + r), and
-        have no part in sums; `keep` counts the others only.
+        have no part in sums; `keep` counts the others only. Not for agglomerative, whose clusters are of rows to choose
+        from.
+    linkage : {"average", "complete", "single"}, default "average"
+        Agglomerative only: the distance of two clusters, as for `agglomerative_labels`.
     device : {"auto", "cpu"}, default "auto"
         Where to compute.
     n_threads : int, optional
@@ -113,7 +122,7 @@ def select(
     Time O(n^2 d) for the graph (of n + m rows with a reference, of each group with groups) and, for removal and
     insertion, O(n k log n) in practice after it; memory O(n d + n k). Removal is reverse greedy; insertion is the
     greedy algorithm of Nemhauser, Wolsey and Fisher (1978) with the lazy evaluation of Minoux (1978); kcenter is the
-    farthest-first traversal of Gonzalez (1985).
+    farthest-first traversal of Gonzalez (1985). For agglomerative, see `agglomerative_labels`.
 
     Examples
     --------
@@ -137,8 +146,11 @@ def select(
     if n + m >= 2**31:
         raise ValueError(f"embeddings and reference must have fewer than 2^31 rows together, got {n + m}")
     forced = row_mask("must_keep", must_keep, n)
-    if priority is not None and method != "removal":
-        raise ValueError(f"priority must be None with method={method!r}: it breaks ties in removal only")
+    _check_linkage(linkage, method, must_keep=bool(forced.any()), extended=m > 0)
+    if priority is not None and method not in ("removal", "agglomerative"):
+        raise ValueError(
+            f"priority must be None with method={method!r}: it breaks ties in removal and agglomerative only"
+        )
     ranks = priority_ranks(priority, n)
     weights = _weights(sample_weight, n, method)
     k = _check_k(k, method, n + m, grouped=groups is not None)
@@ -152,10 +164,13 @@ def select(
     needed = graph_bytes(source, int(n_neighbors)) + (
         graph_bytes(others, int(n_neighbors)) if others is not None else 0
     )
+    if method == "agglomerative":
+        needed += n * (padded(source.dim) * 4 + 128)
     check_memory(f"selecting from {n + m} rows with k={n_neighbors}", needed, max_memory)
     rows = unit_rows("embeddings", source, engine, others)
+    room = memory_limit(max_memory) - (needed if max_memory is not None else 0)
     if grouping is None:
-        task = Task(rows, m, int(counts.sum()), np.flatnonzero(forced), ranks, units, unit)
+        task = Task(rows, m, int(counts.sum()), np.flatnonzero(forced), ranks, units, unit, linkage, room)
         selection = run(method, task, k, graph, (seed,), engine)
         return replace(selection, sample_weight=weights)
     codes = grouping[1]
@@ -164,11 +179,32 @@ def select(
     for group, members in enumerate(by_group):
         own = rows.taken(np.concatenate([members, np.arange(n, n + m)]))
         must = np.flatnonzero(forced[members])
-        task = Task(own, m, int(counts[group]), must, ranks[members], None if units is None else units[members], unit)
+        own_units = None if units is None else units[members]
+        task = Task(own, m, int(counts[group]), must, ranks[members], own_units, unit, linkage, room)
         parts.append(run(method, task, k, None, (seed, group), engine))
     seats = Seats.of(np.bincount(codes), np.bincount(codes[forced], minlength=len(by_group)))
     selection = merge(method, parts, by_group, codes, seats, keep_history=m == 0 and not isinstance(keep, Mapping))
     return replace(selection, sample_weight=weights)
+
+
+def _check_linkage(linkage: str, method: str, *, must_keep: bool, extended: bool) -> None:
+    check_choice("linkage", linkage, LINKAGES)
+    if method != "agglomerative":
+        if linkage != "average":
+            raise ValueError(
+                f"linkage must be left out with method={method!r}, which makes no clusters, got {linkage!r}"
+            )
+        return
+    if must_keep:
+        raise ValueError(
+            "must_keep must be None with method='agglomerative': two such rows may fall into one cluster, of which one "
+            "row is kept"
+        )
+    if extended:
+        raise ValueError(
+            "reference must be None with method='agglomerative': its clusters are of rows to choose from; deduplicate "
+            "takes a reference"
+        )
 
 
 def _counts(

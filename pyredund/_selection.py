@@ -17,6 +17,7 @@ from pyredund._removal import RemovalHistory
 from pyredund._selection_archive import read_archive, write_archive
 from pyredund._selection_fields import SelectionFields
 from pyredund._verify import verify_selection, verify_sums
+from pyredund._verify_clusters import verify_clusters
 from pyredund._verify_threshold import verify_threshold
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Selection(SelectionFields):
         The group of each row: the place of its label among all labels in ascending order.
     sample_weight : ndarray of float64, shape (n,), or None
         How often each row counted in costs and gains.
+    labels : ndarray of int64, shape (n,), or None
+        Agglomerative: the cluster of each row, as `agglomerative_labels` returns them.
+    linkage : str or None
+        Agglomerative: what the distance of two clusters was.
 
     Examples
     --------
@@ -282,7 +287,8 @@ class Selection(SelectionFields):
         of the definition, and no kept row is more similar, or equally similar and lower. Costs add up to what all rows
         lost. With groups, each row is represented by its own group or by the reference. Of `deduplicate`: every removed
         row is as similar as the threshold to its representative, and no two kept rows are, `must_keep` rows with each
-        other aside. (The order of a removal, and gains, are not computed again.)
+        other aside. Of agglomerative: each cluster has one kept row, and no other has a larger sum of similarities.
+        (The order of a removal, gains and clusters are not computed again.)
 
         Parameters
         ----------
@@ -310,6 +316,8 @@ class Selection(SelectionFields):
         rows = verify_selection(embeddings, reference, self.n_reference, self.groups, *arrays)
         if self.threshold is not None:
             verify_threshold(rows, self.threshold, self.mask, self.must_keep, self.similarities)
+        if self.labels is not None:
+            verify_clusters(rows, self.labels, self.indices)
         verify_sums(self.similarities, self.costs, self.removed, self.sample_weight)
         if self.picked is not None and not np.array_equal(np.sort(self.picked), self.indices):
             raise ValueError("picked must hold the kept rows, once each")

@@ -27,6 +27,7 @@ ARRAYS: dict[str, type[np.generic]] = {
     "must_keep": np.int64,
     "groups": np.int64,
     "sample_weight": np.float64,
+    "labels": np.int64,
 }
 REQUIRED = ("method", "k", "indices", "removed", "mask", "representatives", "similarities")
 HISTORIES = {"removal": RemovalHistory, "insertion": InsertionHistory, "kcenter": InsertionHistory}
@@ -39,6 +40,8 @@ def write_archive(path: str | PathLike[str], selection: Selection) -> None:
     arrays |= {"n_reference": np.int64(selection.n_reference)}
     if selection.threshold is not None:
         arrays |= {"threshold": np.float64(selection.threshold)}
+    if selection.linkage is not None:
+        arrays |= {"linkage": np.array(selection.linkage)}
     history = selection._history
     if history is not None:
         arrays |= {f"history_{part.name}": getattr(history, part.name) for part in fields(history)}
@@ -57,4 +60,5 @@ def read_archive(path: str | PathLike[str]) -> dict[str, Any]:
         values: dict[str, Any] = {name: arrays.get(name) for name in ARRAYS}
         values |= {"method": method, "k": None if k < 0 else k, "_history": kind(**parts) if kind else None}
         values |= {"threshold": float(arrays["threshold"]) if "threshold" in arrays else None}
+        values |= {"linkage": str(arrays["linkage"]) if "linkage" in arrays else None}
         return values | {"n_reference": int(arrays.get("n_reference", 0))}

@@ -37,6 +37,8 @@ class SelectionFields:
     n_reference: int = 0
     groups: NDArray[np.int64] | None = None
     sample_weight: NDArray[np.float64] | None = None
+    labels: NDArray[np.int64] | None = None
+    linkage: str | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in ARRAYS.items():

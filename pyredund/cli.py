@@ -14,6 +14,7 @@ import numpy as np
 
 import pyredund
 from pyredund import _embeddings_file, _row_files, _selection_file
+from pyredund._agglomerative import LINKAGES
 from pyredund._cli_options import (
     PICTURE,
     array_option,
@@ -77,6 +78,13 @@ def main() -> None:
 )
 @reference_option
 @must_keep_option
+@click.option(
+    "--linkage",
+    type=click.Choice(LINKAGES),
+    default=LINKAGES[0],
+    show_default=True,
+    help="Of --method agglomerative: the distance of two clusters.",
+)
 @click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
 @array_option
 @threads_option
@@ -88,6 +96,7 @@ def select(
     keep: float | int,
     output: Path | None,
     method: str,
+    linkage: str,
     groups: Path | None,
     reference: Path | None,
     must_keep: Path | None,
@@ -109,6 +118,7 @@ def select(
         _embeddings_file.read_embeddings(file, array),
         keep,
         method=method,
+        linkage=linkage,
         groups=None if groups is None else _row_files.read_labels(groups),
         must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
@@ -118,6 +128,8 @@ def select(
         progress=sys.stderr.isatty() and not quiet,
     )
     parameters = {"file": str(file), "keep": keep, "method": method, "k": selection.k, "seed": seed}
+    if selection.linkage is not None:
+        parameters |= {"linkage": selection.linkage}
     parameters |= _named(groups=groups, reference=reference, must_keep=must_keep)
     _report(selection, parameters, output, as_json, quiet, started)
 

@@ -67,7 +67,11 @@ def test_impossible_sizes_are_refused(keep: Any, error: type[Exception], message
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"method": "kmeans"}, ValueError, "method must be one of removal, insertion, kcenter, random, got 'kmeans'"),
+        (
+            {"method": "kmeans"},
+            ValueError,
+            "method must be one of removal, insertion, kcenter, agglomerative, random, got 'kmeans'",
+        ),
         ({"method": 3}, TypeError, "method must be a string"),
         ({"device": "cuda"}, ValueError, "no CUDA"),
         ({"device": "tpu"}, ValueError, "device must be one of"),
@@ -100,7 +104,7 @@ def test_impossible_sizes_are_refused(keep: Any, error: type[Exception], message
         ({"priority": [1, 2]}, ValueError, r"priority must have one entry per row, shape \(7,\)"),
         ({"priority": [float("nan")] * 7}, ValueError, "priority must not be NaN, row 0 is"),
         ({"priority": ["a"] * 7}, TypeError, "priority must hold real numbers"),
-        ({"priority": [1] * 7, "method": "random"}, ValueError, "breaks ties in removal only"),
+        ({"priority": [1] * 7, "method": "random"}, ValueError, "breaks ties in removal and agglomerative only"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
         ({"progress": 1}, TypeError, "progress must be"),
