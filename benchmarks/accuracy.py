@@ -1,8 +1,7 @@
-"""Checks of what was timed: neighbours against the exact ones, selections by brute force, in float64."""
+"""Checks of what was timed, by brute force in float64."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,43 +11,6 @@ import pyredund
 
 TIE = 1e-6  # float32 engines may swap neighbours whose similarities differ by less
 BLOCK_SCORES = 1 << 24  # scores in memory at a time
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Cost of what a selection removed; similarities are to the closest kept row.
-
-    Parameters
-    ----------
-    mean, largest : float
-        Mean and maximum of 1 - similarity over removed rows.
-    facility_location : float
-        Mean similarity over all rows, kept ones counting 1.
-    """
-
-    mean: float
-    largest: float
-    facility_location: float
-
-
-def quality(rows: NDArray[np.float32], kept: NDArray[Any], keep: int) -> Quality:
-    """Quality of a selection, by brute force; raises AssertionError unless it is `keep` different rows."""
-    if len(kept) != keep:
-        raise AssertionError(f"{len(kept)} rows kept instead of {keep}")
-    is_kept = np.zeros(len(rows), dtype=bool)
-    is_kept[kept] = True
-    if np.count_nonzero(is_kept) != keep:
-        raise AssertionError("a row was kept twice")
-    kept_rows, removed = rows[is_kept].astype(np.float64), np.flatnonzero(~is_kept)
-    if not len(removed):
-        return Quality(0.0, 0.0, 1.0)
-    closest = np.empty(len(removed))
-    step = max(1, BLOCK_SCORES // keep)
-    for start in range(0, len(removed), step):
-        block = rows[removed[start : start + step]].astype(np.float64)
-        closest[start : start + step] = (block @ kept_rows.T).max(axis=1)
-    distances = 1 - np.minimum(closest, 1)
-    return Quality(float(distances.mean()), float(distances.max()), float(1 - distances.sum() / len(rows)))
 
 
 def check_farthest_first(rows: NDArray[np.float32], kept: NDArray[Any], largest: float, sample: int = 2000) -> None:

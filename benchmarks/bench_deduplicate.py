@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import embeddings
 from benchmarks.deduplicate_peers import DEDUPLICATE_PEERS, PYREDUND, Faults, faults
-from benchmarks.machine import all_threads, description, limited_threads
+from benchmarks.machine import all_threads, limited_threads
 from benchmarks.timing import Benchmark
+from pyredund.bench import description
 
 PEER_ROWS = 20_000
 THRESHOLD = 0.95

@@ -12,8 +12,9 @@ import pyredund
 from benchmarks.accuracy import check_graph, recall
 from benchmarks.datasets import NAMES, TITLES, embeddings
 from benchmarks.knn_peers import KNN_PEERS, K
-from benchmarks.machine import all_threads, description, limited_threads
+from benchmarks.machine import all_threads, limited_threads
 from benchmarks.timing import Benchmark
+from pyredund.bench import description
 
 WARM_ROWS = 5000  # enough for compilation at first use and for starting threads
 

@@ -1,4 +1,4 @@
-"""One command that prints ratios: ``python -m benchmarks.report [knn|levels|threads|scale|memory|select|all]``."""
+"""One command that prints ratios: ``python -m benchmarks.report [section]``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import TextIO
 
 from benchmarks.claims import Claim
 from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
-from benchmarks.machine import description, installed
+from benchmarks.report_agglomerative import report_agglomerative
 from benchmarks.report_knn import report_knn, report_threads
 from benchmarks.report_memory import report_memory
+from benchmarks.report_quality import report_quality
 from benchmarks.report_scale import report_levels, report_scale
 from benchmarks.report_select import report_select
+from pyredund.bench import description, installed
 
 SECTIONS = ("knn", "levels", "threads", "scale", "memory", "select")
+LONG_SECTIONS = ("quality", "agglomerative")  # half an hour each: only if asked for
 NARROW = ("noise", "pca64", "learned64")  # one thread is bearable
 BEGIN, END = "<!-- report -->", "<!-- end of report -->"
 
@@ -29,7 +32,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         "nothing across machines. Exits with 1 if a result, a quality or a memory promise does not hold.",
         epilog=f"{ROWS_VARIABLE}=3000 caps the rows of every data set: a functional run in seconds.",
     )
-    parser.add_argument("section", nargs="?", choices=(*SECTIONS, "all"), default="all")
+    parser.add_argument("section", nargs="?", choices=(*SECTIONS, *LONG_SECTIONS, "all"), default="all")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each entry (default: 5)")
     parser.add_argument("--wide-rounds", type=int, default=3, help="runs at more than 128 dimensions (default: 3)")
     parser.add_argument(
@@ -41,6 +44,13 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--all-peers", action="store_true", help="knn: the slow and the approximate peers too, one run each"
     )
+    parser.add_argument(
+        "--time-limit", type=float, default=60.0, help="quality, agglomerative: seconds of each run (default: 60)"
+    )
+    parser.add_argument(
+        "--journal", type=Path, metavar="FILE", help="quality, agglomerative: do not repeat what FILE holds; add to it"
+    )
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="agglomerative: where to draw the curves (.png)")
     parser.add_argument("--write", type=Path, metavar="FILE", help=f"put the report into FILE after the line {BEGIN}")
     parsed = parser.parse_args(given)
     for option in ("rounds", "wide_rounds"):
@@ -104,6 +114,10 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
         claims += report_memory()
     if "select" in sections and available(["pca64"]):
         claims += report_select(chosen.rounds)
+    if "quality" in sections and available(["pca64"]):
+        claims += report_quality(chosen.time_limit, chosen.journal)
+    if "agglomerative" in sections and available(["augmented64"]):
+        claims += report_agglomerative(chosen.time_limit, chosen.journal, chosen.figure)
     print("\n### Claims\n")
     print("\n".join(map(str, claims)))
     return claims

@@ -13,8 +13,9 @@ from benchmarks.accuracy import check_graph, recall
 from benchmarks.claims import Claim, print_table
 from benchmarks.datasets import TITLES, embeddings
 from benchmarks.knn_peers import KNN_PEERS, K, Neighbours
-from benchmarks.machine import all_threads, installed, limited_threads
+from benchmarks.machine import all_threads, limited_threads
 from benchmarks.timing import Timed, alternate, gemm
+from pyredund.bench import installed
 
 OURS, FAISS, GEMM = "pyredund", "faiss IndexFlatIP", "NumPy GEMM of n x n x d"
 WARM_ROWS = 5000

@@ -12,12 +12,13 @@ import pyredund
 from benchmarks.claims import Claim, print_table
 from benchmarks.datasets import TITLES, embeddings, row_limit
 from benchmarks.knn_peers import K
-from benchmarks.machine import all_threads, installed, limited_threads
+from benchmarks.machine import all_threads, limited_threads
 from benchmarks.timing import gemm
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
 from pyredund._knn_graph import search
 from pyredund._unit_rows import unit_rows
+from pyredund.bench import installed
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 QUERIES = 2048  # of faiss, whose time for all rows is in proportion

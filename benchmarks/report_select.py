@@ -6,15 +6,20 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 import pyredund
-from benchmarks.accuracy import Quality, quality
 from benchmarks.claims import Claim, print_table
 from benchmarks.datasets import embeddings
-from benchmarks.machine import all_threads, installed, limited_threads
-from benchmarks.select_peers import APRICOT, KCENTER, MUNDIG, REMOVAL, SELECT_PEERS, K, Kept, kept_count
+from benchmarks.machine import all_threads, limited_threads
 from benchmarks.timing import Timed, alternate
+from pyredund.bench import NOT_BY_DEFAULT, SELECTORS, Quality, quality
 
+Kept = NDArray[np.int64]
+REMOVAL, KCENTER = "pyredund removal", "pyredund kcenter"
+APRICOT, MUNDIG = "apricot lazy facility location", "lightly-mundig k-center"
+K = 32  # of select's graph
+PEERS = {name: peer for name, peer in SELECTORS.items() if not peer.needs_groups and name not in NOT_BY_DEFAULT}
 PEER_ROWS = 10_000
 WARM_ROWS = 1000
 GRAPH = "knn_graph alone"
@@ -32,15 +37,15 @@ def report_select(rounds: int) -> list[Claim]:
 def _beside_peers(rounds: int) -> list[Claim]:
     rows, threads = embeddings("pca64")[:PEER_ROWS], all_threads()
     keep = kept_count(len(rows))
-    present = [name for name, peer in SELECT_PEERS.items() if installed(peer.module)]
-    calls = {name: partial(SELECT_PEERS[name].select, rows, keep, threads) for name in present}
+    present = [name for name, peer in PEERS.items() if peer.installed]
+    calls = {name: partial(PEERS[name], rows, keep, None, threads) for name in present}
     for name in present:  # compile and start threads
-        SELECT_PEERS[name].select(rows[:WARM_ROWS], kept_count(min(WARM_ROWS, len(rows))), threads)
+        PEERS[name](rows[:WARM_ROWS], kept_count(min(WARM_ROWS, len(rows))), None, threads)
     with limited_threads(threads):
         timed: dict[str, Timed[Kept]] = alternate(calls, rounds)
-    found = {name: quality(rows, timed[name].result, keep) for name in present}
+    found = {name: quality(rows, timed[name].result) for name in present}
     table = []
-    for name in SELECT_PEERS:
+    for name in PEERS:
         if name not in found:
             table.append([name, "not installed", "", "", "", ""])
             continue
@@ -59,8 +64,8 @@ def _beside_peers(rounds: int) -> list[Claim]:
 
 def _claims(timed: dict[str, Timed[Kept]], found: dict[str, Quality]) -> list[Claim]:
     ours, claims = found[REMOVAL], []
-    for name, peer in SELECT_PEERS.items():
-        if name in found and peer.module != "pyredund":
+    for name, peer in PEERS.items():
+        if name in found and not peer.is_ours and found[name].n_kept == ours.n_kept:
             text = f"{REMOVAL} has a mean distance of {ours.mean:.6f}, {name} {found[name].mean:.6f}"
             claims.append(Claim(text, ours.mean <= found[name].mean))
     for name in GOAL_PEERS:
@@ -104,4 +109,12 @@ def _beside_graph(rounds: int) -> list[Claim]:
 
 def _verified(selection: pyredund.Selection, rows: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Quality:
     selection.verify(rows)
-    return quality(rows, selection.indices, kept_count(len(rows)))
+    found = quality(rows, selection.indices)
+    if found.n_kept != kept_count(len(rows)):
+        raise AssertionError(f"{found.n_kept} rows kept instead of {kept_count(len(rows))}")
+    return found
+
+
+def kept_count(n: int, share: float = 0.9) -> int:
+    """Round a share of n rows half up, as `keep` is defined."""
+    return max(1, int(np.floor(n * share + 0.5)))

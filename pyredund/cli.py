@@ -15,6 +15,7 @@ import numpy as np
 import pyredund
 from pyredund import _embeddings_file, _row_files, _selection_file
 from pyredund._agglomerative import LINKAGES
+from pyredund._cli_bench import bench
 from pyredund._cli_options import (
     PICTURE,
     array_option,
@@ -55,6 +56,9 @@ class _Commands(click.Group):
 @click.version_option(pyredund.__version__, prog_name="pyredund")
 def main() -> None:
     """Find what is redundant in a data set, and keep the rest."""
+
+
+main.add_command(bench)
 
 
 @main.command()

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from pyredund._checks import check_choice, count_to_keep
-from pyredund.bench._contenders import SELECTORS, SLOW_SELECTORS, Contender
+from pyredund.bench._contenders import NOT_BY_DEFAULT, SELECTORS, Contender
 from pyredund.bench._inputs import Field, field_of
 from pyredund.bench._journal import Journal
 from pyredund.bench._process import run_alone
@@ -180,8 +180,7 @@ def compare(
     keep : float or int, or several, default 0.9
         Shares or counts.
     methods : iterable of str, optional
-        Names in `SELECTORS`. Default: all that are installed here, less `SLOW_SELECTORS`, whose clusters are those of
-        scikit-learn.
+        Names in `SELECTORS`. Default: all that are installed here, less those in `NOT_BY_DEFAULT`.
     groups : array_like of labels, shape (n,), optional
         Classes: for stratified contenders, and for the balance of classes.
     n_threads : int, optional
@@ -215,7 +214,7 @@ def compare(
     >>> compare(rows, 0.9, methods=["pyredund removal"]).entries[0].quality.n_kept
     90
     """
-    names = [name for name in SELECTORS if name not in SLOW_SELECTORS] if methods is None else list(methods)
+    names = [name for name in SELECTORS if name not in NOT_BY_DEFAULT] if methods is None else list(methods)
     for name in names:
         check_choice("methods", name, SELECTORS)
     chosen = [SELECTORS[name] for name in names]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 import pyredund
 from pyredund._methods import METHODS
 from pyredund.bench import _clusterings, _selectors
+from pyredund.bench._machine import installed
 
 Rows = NDArray[np.float32]
 Groups = NDArray[np.int64] | None
@@ -64,11 +64,6 @@ class Contender:
         return self.function(rows, n, groups, n_threads, **self.options)
 
 
-def installed(module: str) -> bool:
-    """Whether a module can be imported."""
-    return importlib.util.find_spec(module) is not None
-
-
 LINKAGES = ("average", "complete", "single")
 CLUSTERINGS_HERE = hasattr(pyredund, "agglomerative_labels")
 
@@ -101,6 +96,9 @@ def _selectors_known() -> list[Contender]:
         Contender("random", "pyredund", _selectors.by_pyredund, random, is_baseline=True),
         Contender("stratified random", "pyredund", _selectors.class_by_class, random, True, True),
         Contender("apricot lazy facility location", "apricot", _selectors.by_apricot, {"as_installed": False}),
+        Contender(
+            "apricot lazy facility location, compiling", "apricot", _selectors.by_apricot, {"as_installed": True}
+        ),
         Contender("lightly-mundig k-center", "lightly_mundig", _selectors.by_mundig),
         Contender("semhash, threshold searched", "semhash", _selectors.by_semhash),
         Contender("k-means, then pairs", "sklearn", _selectors.by_kmeans_and_pairs),
@@ -113,7 +111,12 @@ def _selectors_known() -> list[Contender]:
 
 
 SELECTORS = {contender.name: contender for contender in _selectors_known()}
-SLOW_SELECTORS = ("SciPy average linkage", "fastcluster average linkage", "textbook average linkage")
+NOT_BY_DEFAULT = (  # the same clusters as scikit-learn's, and the same rows as apricot's
+    "SciPy average linkage",
+    "fastcluster average linkage",
+    "textbook average linkage",
+    "apricot lazy facility location, compiling",
+)
 
 
 def clusterings(linkage: str) -> dict[str, Contender]:
