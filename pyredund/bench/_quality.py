@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pyredund._closest import closest_kept
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
-from pyredund._knn_graph import knn_graph
+from pyredund._knn_graph import search_distinct
 from pyredund._row_arguments import group_codes
-from pyredund._unit_rows import unit_rows
+from pyredund._unit_rows import UnitRows, unit_rows
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,19 @@ def quality(embeddings: object, kept: object, groups: object = None, *, n_thread
         percentile95=float(np.percentile(lost, 95)),
         largest=float(lost.max()),
         facility_location=float(similarities.mean()),
-        closest_kept_pair=_closest_pair(rows.matrix[_classes(rows.class_of, mask)], n_threads),
+        closest_kept_pair=_closest_pair(rows, np.flatnonzero(mask), engine),
         class_balance=None if groups is None else _balance(group_codes(groups, n)[1], mask),
     )
 
 
-def _classes(class_of: NDArray[np.int32] | None, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    kept = np.flatnonzero(mask)
-    return kept if class_of is None else class_of[kept].astype(np.int64)
-
-
-def _closest_pair(kept: NDArray[np.float32], n_threads: int | None) -> float | None:
+def _closest_pair(rows: UnitRows, kept: NDArray[np.int64], engine: Engine) -> float | None:
     if len(kept) < 2:
         return None
-    return float(1 - knn_graph(kept, 1, n_threads=n_threads).similarities.max().astype(np.float64))
+    classes = kept if rows.class_of is None else np.unique(rows.class_of[kept])
+    if len(classes) < len(kept):
+        return 0.0
+    graph = search_distinct(UnitRows(rows.matrix[classes], rows.dim, None, len(classes)), 1, engine)
+    return float(1 - graph.similarities.max().astype(np.float64))
 
 
 def _balance(codes: NDArray[np.int64], mask: NDArray[np.bool_]) -> float:
