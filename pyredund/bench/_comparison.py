@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from pyredund._checks import check_choice, count_to_keep
+from pyredund._memory import memory_limit as machine_limit
 from pyredund.bench._contenders import NOT_BY_DEFAULT, SELECTORS, Contender
 from pyredund.bench._inputs import Field, field_of
 from pyredund.bench._journal import Journal
@@ -188,7 +189,7 @@ def compare(
     time_limit : float, default 60.0
         Seconds that one selection may take.
     memory_limit : int, optional
-        Bytes that one selection may allocate. Default: no limit.
+        Bytes that one selection may allocate. Default: what the machine has left, less 256 MiB.
     journal : Path, optional
         File of JSON lines: what it holds is not measured again, what is measured is added to it at once.
     report : callable, optional
@@ -222,7 +223,7 @@ def compare(
         chosen = [contender for contender in chosen if contender.is_there]
     if groups is None:
         chosen = [contender for contender in chosen if not contender.needs_groups]
-    known = Journal(journal)
+    known, memory_limit = Journal(journal), machine_limit(memory_limit)
     with field_of(embeddings, groups, n_threads) as field:
         n, dim = field.rows.shape
         shares = [keep] if isinstance(keep, (float, int)) else list(keep)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._checks import check_choice, check_int, count_to_keep
+from pyredund._memory import memory_limit as machine_limit
 from pyredund.bench._clusterings import canonical
 from pyredund.bench._comparison import Report
 from pyredund.bench._contenders import LINKAGES, Contender, clusterings
@@ -67,7 +68,7 @@ def scaling(
         Seconds for one clustering. An engine is tried at no larger size once it failed, or where the times so far say
         that it would take longer than that.
     memory_limit : int, optional
-        Bytes that one clustering may allocate. Default: no limit.
+        Bytes that one clustering may allocate. Default: what the machine has left, less 256 MiB.
     journal : Path, optional
         File of JSON lines: what it holds is not measured again, what is measured is added to it at once.
     report : callable, optional
@@ -99,7 +100,7 @@ def scaling(
     for name in names:
         check_choice("engines", name, known)
     chosen = [known[name] for name in names if engines is not None or known[name].installed]
-    results = Journal(journal)
+    results, memory_limit = Journal(journal), machine_limit(memory_limit)
     with field_of(embeddings, groups, n_threads, SEED) as field:
         n = len(field.rows)
         wanted = (
