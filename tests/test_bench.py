@@ -269,6 +269,7 @@ def test_scaling_tries_no_larger_size_than_one_that_failed() -> None:
     found = scaling(smooth(600), sizes=[400, 500, 600], engines=["textbook"], memory_limit=1 << 20)
     assert [(point.n, point.failure) for point in found.points] == [(400, "out of memory")]
     assert found.exponent("textbook") is None
+    assert "No two contenders" in str(found)
 
 
 def test_scaling_gives_exponents_and_draws_them(tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ class Scaling:
             f"d = {self.dim}, {self.n_threads} threads: time, memory beyond the input in MiB"
         )
         agree = f"Partitions are identical at each of the {self.n_agreeing} sizes that several contenders reached."
+        if not self.n_agreeing:
+            agree = "No two contenders had the same rows to partition."
         differing = self.differing()
         ending = f"Partitions DIFFER: {'; '.join(differing)}" if differing else agree
         return f"{markdown(title, ['n', *self.names], table)}\n\n{ending}"
