@@ -265,6 +265,13 @@ def test_scaling_compares_partitions(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
+def test_compare_says_why_there_is_no_selection() -> None:
+    found = compare(smooth(600), methods=["textbook average linkage"], memory_limit=1 << 20)
+    assert found.entries[0].failure == "out of memory"
+    assert "| out of memory |" in str(found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory")
 def test_scaling_tries_no_larger_size_than_one_that_failed() -> None:
     found = scaling(smooth(600), sizes=[400, 500, 600], engines=["textbook"], memory_limit=1 << 20)
     assert [(point.n, point.failure) for point in found.points] == [(400, "out of memory")]

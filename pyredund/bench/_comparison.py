@@ -265,8 +265,9 @@ def _entry(
         judged = None
         if outcome.result is not None:
             judged = asdict(quality(field.rows, outcome.result, field.groups, n_threads=field.n_threads))
-        found = {"quality": judged, "seconds": outcome.seconds, "extra_bytes": outcome.extra_bytes}
-        journal.put(key, found | {"failure": outcome.failure})
+        taken = {"seconds": outcome.seconds, "extra_bytes": outcome.extra_bytes, "failure": outcome.failure}
+        found = {"quality": judged, **taken}
+        journal.put(key, found)
     judged = found["quality"]
-    figures = {name: found.get(name) for name in ("seconds", "extra_bytes", "failure")}
+    figures = {name: found[name] for name in ("seconds", "extra_bytes", "failure")}
     return Entry(contender, keep, None if judged is None else Quality(**judged), **figures)
