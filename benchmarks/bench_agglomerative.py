@@ -1,4 +1,4 @@
-"""Agglomerative clustering cut at 90 % of the rows: pyredund beside its peers, then a whole selection beside a graph."""
+"""Agglomerative clustering cut at 90 % of the rows beside its peers, and a whole selection beside a graph."""
 
 from __future__ import annotations
 
