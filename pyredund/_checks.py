@@ -34,12 +34,6 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> str:
     return value
 
 
-def check_device(device: object) -> None:
-    """Until there is GPU code, every computation runs on the CPU."""
-    if check_choice("device", device, ["auto", "cpu", "cuda"]) == "cuda":
-        raise ValueError("device must be 'auto' or 'cpu', got 'cuda': this build of pyredund has no CUDA kernels")
-
-
 def count_to_keep(keep: object, n: int, *, name: str = "keep", of: str = "rows") -> int:
     """Rows that `keep` asks for: a share (float in (0, 1], rounded half up, at least 1) or a count (int in [1, n])."""
     if isinstance(keep, (bool, np.bool_)):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
-from pyredund._checks import check_device, check_int
+from pyredund._checks import check_int
+from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_bytes, query
@@ -98,7 +99,7 @@ def deduplicate(
     >>> pyredund.deduplicate(embeddings, threshold=0.99, reference=[[0.0, 2.0]]).indices
     array([0, 3])
     """
-    check_device(device)
+    check_device(device, has_cuda=False)
     lowest = _check_threshold(threshold)
     engine = Engine.resolve(n_threads, progress)
     source = row_source("embeddings", embeddings)

@@ -57,6 +57,10 @@ class Engine:
         True shows a progress bar on standard error; a callable receives (done, total) now and then.
     sketch_from : int
         Rows from which on a sketch is considered; 0 makes one always, whatever the model of its cost says.
+    device : str
+        "cpu", or "cuda" for searches on the GPU.
+    plain_cuda : bool
+        On the GPU, score every pair exactly: the definition that the faster search is held against.
     count : callable, optional
         Receives how many pairs came how far in each graph that is built; for benchmarks.
     """
@@ -66,10 +70,14 @@ class Engine:
     block: int = 0
     progress: bool | Progress = False
     sketch_from: int = 20_000
+    device: str = "cpu"
+    plain_cuda: bool = False
     count: Callable[[dict[str, int]], object] | None = None
 
     @classmethod
-    def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False) -> Engine:
+    def resolve(
+        cls, n_threads: int | None = None, progress: bool | Progress = False, device: str = "cpu"
+    ) -> Engine:
         """Fill in what the user left open; see `pyredund.show_config` for the environment variables."""
         if n_threads is None and os.environ.get("PYREDUND_NUM_THREADS"):
             try:
@@ -88,6 +96,7 @@ class Engine:
             n_threads=min(n_threads or available_threads(), 1024),
             isa=isa,
             progress=progress,
+            device=device,
         )
 
     def quiet(self) -> Engine:
@@ -123,7 +132,7 @@ def show_config() -> dict[str, object]:
     -------
     dict
         ``version``, ``isa`` (the instruction set in use), ``isas`` (those that this machine can run), ``n_threads``
-        (default number of threads) and ``cuda`` (always False: there is no GPU code yet).
+        (default number of threads) and ``cuda`` (whether ``device="cuda"`` can be used).
 
     Raises
     ------
@@ -136,6 +145,7 @@ def show_config() -> dict[str, object]:
     >>> pyredund.show_config()["isas"][0]
     'baseline'
     """
+    from pyredund._device import why_no_cuda
     from pyredund._version import __version__
 
     engine = Engine.resolve()
@@ -144,5 +154,5 @@ def show_config() -> dict[str, object]:
         "isa": _core.chosen_isa(engine.isa),
         "isas": _core.isas(),
         "n_threads": engine.n_threads,
-        "cuda": False,
+        "cuda": not why_no_cuda(),
     }

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
-from pyredund._checks import check_device, check_int
+from pyredund._checks import check_int
+from pyredund._device import check_device, knn_on_gpu
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import RowSource, reference_source, row_source
 from pyredund._memory import check_memory
@@ -43,7 +44,7 @@ def knn_graph(
         Neighbours per row, at most n - 1 (with `reference`: its number of rows). Default: 32, or as many as there are.
     reference : array_like, shape (m, d), optional
         Take the neighbours from these rows instead of from `embeddings`.
-    device : {"auto", "cpu"}, default "auto"
+    device : {"auto", "cpu", "cuda"}, default "auto"
         Where to compute.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
@@ -81,8 +82,8 @@ def knn_graph(
            [1, 0],
            [2, 1]], dtype=int32)
     """
-    check_device(device)
-    engine = Engine.resolve(n_threads, progress)
+    device = check_device(device)
+    engine = Engine.resolve(n_threads, progress, device)
     source = row_source("embeddings", embeddings)
     if reference is None:
         k = neighbor_count(k, source.rows)
@@ -129,6 +130,9 @@ def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     indices = np.empty((rows.n_distinct, k), dtype=np.int32)
     similarities = np.empty((rows.n_distinct, k), dtype=np.float32)
     if k == 0:
+        return regular_graph(indices, similarities, rows.n_distinct)
+    if engine.device == "cuda":
+        knn_on_gpu(rows.matrix, None, None, indices, similarities, engine)
         return regular_graph(indices, similarities, rows.n_distinct)
 
     def search_with(sketch: Sketch | None) -> None:
@@ -205,6 +209,9 @@ def query(
     """
     indices = np.empty((len(queries), k), dtype=np.int32)
     similarities = np.empty((len(queries), k), dtype=np.float32)
+    if engine.device == "cuda":
+        knn_on_gpu(queries, reference, excluded, indices, similarities, engine)
+        return indices, similarities
     with engine.reporting("neighbours") as report:
         _core.knn_query(
             queries, reference, dim, excluded, indices, similarities, engine.n_threads, engine.isa, engine.block, report

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._agglomerative import LINKAGES
-from pyredund._checks import check_choice, check_device, check_int, count_to_keep
+from pyredund._checks import check_choice, check_int, count_to_keep
+from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
 from pyredund._given_graph import check_graph
 from pyredund._groups import Seats, merge
@@ -92,7 +93,7 @@ def select(
         from.
     linkage : {"average", "complete", "single"}, default "average"
         Agglomerative only: the distance of two clusters, as for `agglomerative_labels`.
-    device : {"auto", "cpu"}, default "auto"
+    device : {"auto", "cpu", "cuda"}, default "auto"
         Where to compute.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
@@ -135,9 +136,9 @@ def select(
     (array([0]), array([1]))
     """
     check_choice("method", method, METHODS)
-    check_device(device)
+    device = check_device(device)
     seed = check_int("seed", seed, at_least=0)
-    engine = Engine.resolve(n_threads, progress)
+    engine = Engine.resolve(n_threads, progress, device)
     source = row_source("embeddings", embeddings)
     others = reference_source(reference, source.dim) if reference is not None else None
     n, m = source.rows, others.rows if others is not None else 0

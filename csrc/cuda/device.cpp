@@ -1,0 +1,87 @@
+#include "cuda/device.hpp"
+
+namespace pyredund::cuda {
+
+void check_call(cudaError_t status, const char* call) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // a failed call must not make the next one fail too
+  std::string name(call);
+  name = name.substr(0, name.find('('));
+  const std::string text = name + " failed: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")";
+  if (status == cudaErrorMemoryAllocation) throw OutOfMemory(text);
+  throw CudaError(text);
+}
+
+std::string why_no_device() {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) {
+    cudaGetLastError();
+    return cudaGetErrorString(status);
+  }
+  return count > 0 ? "" : "no CUDA device was found";
+}
+
+DeviceFacts facts_of(int device) {
+  const UseDevice use(device);
+  cudaDeviceProp properties{};
+  PYREDUND_CUDA_CALL(cudaGetDeviceProperties(&properties, device));
+  std::size_t free_bytes = 0, total_bytes = 0;
+  PYREDUND_CUDA_CALL(cudaMemGetInfo(&free_bytes, &total_bytes));
+  DeviceFacts facts;
+  facts.name = properties.name;
+  facts.major = properties.major;
+  facts.minor = properties.minor;
+  facts.processors = properties.multiProcessorCount;
+  facts.shared_bytes = static_cast<std::int64_t>(properties.sharedMemPerBlockOptin);
+  facts.free_bytes = static_cast<std::int64_t>(free_bytes);
+  facts.total_bytes = static_cast<std::int64_t>(total_bytes);
+  return facts;
+}
+
+UseDevice::UseDevice(int device) {
+  PYREDUND_CUDA_CALL(cudaGetDevice(&before_));
+  PYREDUND_CUDA_CALL(cudaSetDevice(device));
+}
+
+UseDevice::~UseDevice() { cudaSetDevice(before_); }
+
+Stream::Stream(int device) : device_(device) {
+  const UseDevice use(device);
+  PYREDUND_CUDA_CALL(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+}
+
+Stream::~Stream() {
+  int before = 0;
+  if (cudaGetDevice(&before) != cudaSuccess || cudaSetDevice(device_) != cudaSuccess) return;
+  cudaStreamDestroy(stream_);
+  cudaSetDevice(before);
+}
+
+Buffer::Buffer(std::int64_t bytes, int device) : bytes_(bytes), device_(device) {
+  const UseDevice use(device);
+  PYREDUND_CUDA_CALL(cudaMalloc(&data_, static_cast<std::size_t>(bytes > 0 ? bytes : 1)));
+}
+
+Buffer::~Buffer() {
+  int before = 0;
+  if (cudaGetDevice(&before) != cudaSuccess || cudaSetDevice(device_) != cudaSuccess) return;
+  cudaFree(data_);  // waits for the device: nothing that runs can still use it
+  cudaSetDevice(before);
+}
+
+void to_host(void* host, const void* device, std::int64_t bytes, cudaStream_t stream) {
+  if (bytes > 0) {
+    PYREDUND_CUDA_CALL(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream));
+  }
+  PYREDUND_CUDA_CALL(cudaStreamSynchronize(stream));
+}
+
+void to_device(void* device, const void* host, std::int64_t bytes, cudaStream_t stream) {
+  if (bytes > 0) {
+    PYREDUND_CUDA_CALL(cudaMemcpyAsync(device, host, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream));
+  }
+  PYREDUND_CUDA_CALL(cudaStreamSynchronize(stream));
+}
+
+}  // namespace pyredund::cuda

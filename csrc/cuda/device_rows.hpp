@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+namespace pyredund::cuda {
+
+constexpr std::int32_t kTile = 128;  // rows, and columns, of a tile
+constexpr std::int64_t kChunk = 64;  // coordinates of a tile that are in shared memory at once
+constexpr std::int64_t kSlice = 16;  // coordinates that the tensor cores take at once
+
+inline std::int64_t rounded_up(std::int64_t count, std::int64_t to) { return (count + to - 1) / to * to; }
+
+// Unit rows on a device, owned by somebody else: in float32 as on the CPU (stride a multiple of 8, zeros behind `dim`)
+// and in half precision times 2^10, in whole tiles and chunks filled up with zeros; how far each row of halves lies
+// from its row, and the largest of these distances.
+struct DeviceRows {
+  const float* unit = nullptr;
+  const __half* half = nullptr;
+  const float* residuals = nullptr;
+  const float* largest_residual = nullptr;
+  std::int64_t rows = 0, dim = 0, stride = 0, half_stride = 0;
+};
+
+enum class Element : int { kHalf = 0, kBfloat = 1, kFloat = 2, kDouble = 3 };
+
+// Embeddings on a device, as somebody else laid them out; strides count elements.
+struct DeviceInput {
+  const void* data;
+  Element element;
+  std::int64_t rows, dim, row_stride, column_stride;
+};
+
+// The unit rows of the input, with the bits of cpu::unit_rows. *n_bad, zero before, counts rows with NaN or infinity:
+// those whose norm is not finite.
+void unit_rows(const DeviceInput& input, std::int64_t stride, float* out, double* norms, std::uint32_t* n_bad,
+               cudaStream_t stream);
+
+// Halves and residuals of unit rows; `half` has whole tiles of rows. *largest must be zero before.
+void half_rows(const float* unit, std::int64_t rows, std::int64_t stride, std::int64_t half_stride, __half* half,
+               float* residuals, float* largest, cudaStream_t stream);
+
+// first[i] is the lowest row with the bytes of row i. `table` has `slots` places, a power of two above 1.5 * rows;
+// *n_distinct, zero before, counts rows that are the first of their kind.
+void first_of_identical(const float* unit, std::int64_t rows, std::int64_t stride, std::int32_t* table,
+                        std::int64_t slots, std::int32_t* first, std::uint32_t* n_distinct, cudaStream_t stream);
+
+// Row ids[i] of `from` becomes row i of `to`, for rows of `bytes` bytes, a multiple of 16; rows from `count` to `rows`
+// become zero.
+void gather_rows(const void* from, const std::int32_t* ids, std::int64_t count, std::int64_t rows, std::int64_t bytes,
+                 void* to, cudaStream_t stream);
+
+}  // namespace pyredund::cuda

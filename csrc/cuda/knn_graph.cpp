@@ -1,0 +1,69 @@
+#include "cuda/knn_graph.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "cuda/device.hpp"
+#include "cuda/plain_knn.hpp"
+
+namespace pyredund::cuda {
+namespace {
+
+constexpr std::int64_t kCopyBytes = 256 << 20;  // between two looks at the watch
+
+void upload(const void* host, std::int64_t bytes, void* device, cudaStream_t stream, const Watch& watch) {
+  for (std::int64_t at = 0; at < bytes; at += kCopyBytes) {
+    check(watch);
+    to_device(static_cast<char*>(device) + at, static_cast<const char*>(host) + at, std::min(kCopyBytes, bytes - at),
+              stream);
+  }
+}
+
+std::int64_t bytes_of(MatrixView view) { return view.rows * view.stride * static_cast<std::int64_t>(sizeof(float)); }
+
+void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& lists, cudaStream_t stream,
+                    Watch& watch) {
+  const std::int64_t products = columns.rows.rows * columns.rows.stride;
+  const std::int64_t at_once = std::max<std::int64_t>(1, (std::int64_t{1} << 33) / std::max<std::int64_t>(1, products));
+  watch.total += rows.rows;
+  for (std::int64_t first = 0; first < rows.rows; first += at_once) {
+    const std::int64_t count = std::min(at_once, rows.rows - first);
+    for (std::int64_t from = 0; from < lists.k; from += kPlainTake) {
+      check(watch);
+      plain_knn(rows, first, count, columns, lists, from, std::min(kPlainTake, lists.k - from), stream);
+      PYREDUND_CUDA_CALL(cudaStreamSynchronize(stream));
+    }
+    watch.done += count;
+  }
+}
+
+}  // namespace
+
+void knn(const KnnTask& task, const SearchOptions& options, Watch& watch) {
+  if (task.rows.rows == 0 || task.k == 0) return;
+  const UseDevice use(options.device);
+  const Stream stream(options.device);
+  const Buffer rows(bytes_of(task.rows), options.device);
+  upload(task.rows.data, rows.bytes(), rows.data(), stream.get(), watch);
+  const UnitRows unit{static_cast<const float*>(rows.data()), task.rows.rows, task.rows.stride};
+  Columns columns{unit, nullptr, task.reference == nullptr};
+  std::optional<Buffer> reference, excluded;
+  if (task.reference != nullptr) {
+    reference.emplace(bytes_of(*task.reference), options.device);
+    upload(task.reference->data, reference->bytes(), reference->data(), stream.get(), watch);
+    columns.rows = {static_cast<const float*>(reference->data()), task.reference->rows, task.reference->stride};
+    if (task.excluded != nullptr) {
+      excluded.emplace(task.rows.rows * 4, options.device);
+      upload(task.excluded, excluded->bytes(), excluded->data(), stream.get(), watch);
+      columns.own = static_cast<const std::int32_t*>(excluded->data());
+    }
+  }
+  const std::int64_t entries = task.rows.rows * task.k;
+  const Buffer ids(entries * 4, options.device), similarities(entries * 4, options.device);
+  const Lists lists{static_cast<std::int32_t*>(ids.data()), static_cast<float*>(similarities.data()), task.k};
+  search_plainly(unit, columns, lists, stream.get(), watch);
+  to_host(task.ids, ids.data(), ids.bytes(), stream.get());
+  to_host(task.similarities, similarities.data(), similarities.bytes(), stream.get());
+}
+
+}  // namespace pyredund::cuda

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+
+#include "matrix_view.hpp"
+#include "watch.hpp"
+
+namespace pyredund::cuda {
+
+// How a search is carried out; nothing in here changes its result.
+struct SearchOptions {
+  int device = 0;
+  bool plain = false;          // the definition instead of the tensor cores
+  std::int64_t most_bytes = 0;  // of device memory that it may take; 0: what is free
+};
+
+// What a search for neighbours takes and gives, all of it in host memory. Without `reference`, rows search each other,
+// and no row itself; otherwise row i leaves out row excluded[i] of `reference`, where that is given. Lists have k
+// places, similarity descending, then id ascending; there are k to be found.
+struct KnnTask {
+  MatrixView rows;
+  const MatrixView* reference = nullptr;
+  const std::int32_t* excluded = nullptr;
+  std::int64_t k = 0;
+  std::int32_t* ids = nullptr;
+  float* similarities = nullptr;
+};
+
+// As cpu::knn_graph and cpu::knn_query, with the same bits.
+void knn(const KnnTask& task, const SearchOptions& options, Watch& watch);
+
+}  // namespace pyredund::cuda

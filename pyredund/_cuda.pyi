@@ -1,0 +1,29 @@
+from collections.abc import Callable
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Progress = Callable[[int, int], object]
+
+class _DeviceFacts(TypedDict):
+    name: str
+    capability: tuple[int, int]
+    processors: int
+    shared_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+def why_no_device() -> str: ...
+def device_facts(device: int) -> _DeviceFacts: ...
+def knn(
+    rows: NDArray[np.float32],
+    reference: NDArray[np.float32] | None,
+    excluded: NDArray[np.int32] | None,
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    device: int,
+    plain: bool,
+    most_bytes: int,
+    progress: _Progress | None,
+) -> None: ...

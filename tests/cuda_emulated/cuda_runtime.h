@@ -1,0 +1,202 @@
+#pragma once
+
+// As much of CUDA as pyredund's kernels use, on one thread of a CPU: for tests of their logic where there is no GPU.
+// Device memory is the heap, and starts as NaN; streams do at once what they are asked to; see fibers.hpp for threads.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "fibers.hpp"
+
+#define __global__
+#define __device__
+#define __host__
+#define __launch_bounds__(...)
+
+enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2, cudaErrorLaunchFailure = 719 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
+using cudaStream_t = void*;
+using cudaEvent_t = void*;
+
+struct dim3 {
+  dim3(unsigned count = 1) : x(count) {}
+  unsigned x;
+};
+struct uint4 {
+  std::uint32_t x, y, z, w;
+};
+inline uint4 make_uint4(std::uint32_t x, std::uint32_t y, std::uint32_t z, std::uint32_t w) { return {x, y, z, w}; }
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+struct cudaDeviceProp {
+  char name[64] = "one thread of a CPU";
+  int major = 9, minor = 0, multiProcessorCount = 2;
+  std::size_t sharedMemPerBlockOptin = emulated::kSharedBytes;
+};
+
+namespace emulated {
+// The heap of the one device. PYREDUND_EMULATED_BYTES is its size.
+struct Memory {
+  std::mutex mutex;
+  std::map<void*, std::size_t> pieces;
+  std::size_t taken = 0;
+  static std::size_t size() {
+    const char* const bytes = std::getenv("PYREDUND_EMULATED_BYTES");
+    return bytes != nullptr ? std::strtoull(bytes, nullptr, 10) : std::size_t{1} << 30;
+  }
+};
+inline Memory memory;
+inline std::map<const void*, std::size_t> allowed_shared;
+}  // namespace emulated
+
+inline thread_local dim3 blockIdx, blockDim, gridDim;
+
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : emulated::failure().c_str();
+}
+inline const char* cudaGetErrorName(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "emulated";
+}
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) { return *properties = {}, cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, int) { return *stream = nullptr, cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, int) { return *event = nullptr, cudaSuccess; }
+inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+
+inline cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {
+  const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
+  *total_bytes = emulated::Memory::size();
+  *free_bytes = *total_bytes - std::min(*total_bytes, emulated::memory.taken);
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
+  if (emulated::memory.taken + bytes > emulated::Memory::size()) return cudaErrorMemoryAllocation;
+  *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(*data, 0xFF, bytes);
+  emulated::memory.pieces[*data] = bytes;
+  emulated::memory.taken += bytes;
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaFree(void* data) {
+  if (data == nullptr) return cudaSuccess;
+  const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
+  emulated::memory.taken -= emulated::memory.pieces.at(data);
+  emulated::memory.pieces.erase(data);
+  std::free(data);
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t) {
+  return std::memset(to, value, bytes), cudaSuccess;
+}
+
+template <typename Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+  if (bytes > emulated::kSharedBytes) return cudaErrorInvalidValue;
+  emulated::allowed_shared[reinterpret_cast<const void*>(kernel)] = static_cast<std::size_t>(bytes);
+  return cudaSuccess;
+}
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* shape, void (*kernel)(Parameters...), Arguments&&... arguments) {
+  const auto found = emulated::allowed_shared.find(reinterpret_cast<const void*>(kernel));
+  const std::size_t allowed = found == emulated::allowed_shared.end() ? 48 << 10 : found->second;
+  if (shape->dynamicSmemBytes > allowed || shape->blockDim.x > 1024 || shape->blockDim.x % 32 != 0) {
+    emulated::failure() = "a launch that no device takes";
+    return cudaErrorInvalidValue;
+  }
+  blockDim = shape->blockDim;
+  gridDim = shape->gridDim;
+  for (unsigned block = 0; block < shape->gridDim.x; ++block) {
+    blockIdx = dim3(block);
+    const auto thread = [&] { kernel(static_cast<Parameters>(arguments)...); };
+    if (!emulated::run_block(shape->blockDim.x, shape->dynamicSmemBytes, thread)) return cudaErrorLaunchFailure;
+  }
+  return cudaSuccess;
+}
+
+inline void __syncthreads() { emulated::wait_for_block(); }
+inline void __syncwarp() { emulated::exchange(0); }
+template <typename T>
+T __shfl_xor_sync(unsigned, T value, int lanes) {
+  return emulated::exchange(value)[(threadIdx.x % 32) ^ static_cast<unsigned>(lanes)];
+}
+inline unsigned __ballot_sync(unsigned, bool vote) {
+  const auto votes = emulated::exchange(static_cast<int>(vote));
+  unsigned result = 0;
+  for (int lane = 0; lane < 32; ++lane) result |= static_cast<unsigned>(votes[lane]) << lane;
+  return result;
+}
+
+template <typename To, typename From>
+To same_bits(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bits of another size");
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+inline std::uint32_t __float_as_uint(float x) { return same_bits<std::uint32_t>(x); }
+inline int __float_as_int(float x) { return same_bits<int>(x); }
+inline float __uint_as_float(std::uint32_t x) { return same_bits<float>(x); }
+inline float __int_as_float(int x) { return same_bits<float>(x); }
+// Compiled with -ffp-contract=off and the rounding of the processor, to nearest.
+inline double __dadd_rn(double x, double y) { return x + y; }
+inline double __dmul_rn(double x, double y) { return x * y; }
+inline double __ddiv_rn(double x, double y) { return x / y; }
+inline double __dsqrt_rn(double x) { return std::sqrt(x); }
+inline float __double2float_rn(double x) { return static_cast<float>(x); }
+inline float __double2float_ru(double x) {
+  const auto near = static_cast<float>(x);
+  return near < x ? std::nextafter(near, INFINITY) : near;
+}
+inline float __double2float_rd(double x) { return -__double2float_ru(-x); }
+inline int __ffs(int x) { return __builtin_ffs(x); }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
+using std::isfinite;
+using std::isinf;
+using std::max;
+using std::min;
+
+template <typename T, typename U>
+T atomicAdd(T* at, U value) {
+  const T before = *at;
+  *at = before + static_cast<T>(value);
+  return before;
+}
+inline int atomicMax(int* at, int value) {
+  const int before = *at;
+  *at = std::max(before, value);
+  return before;
+}
+inline int atomicMin(int* at, int value) {
+  const int before = *at;
+  *at = std::min(before, value);
+  return before;
+}
+inline int atomicCAS(int* at, int expected, int value) {
+  const int before = *at;
+  if (before == expected) *at = value;
+  return before;
+}
