@@ -5,23 +5,20 @@
 
 #include <cstdint>
 
+#include "cuda/search_plan.hpp"
+
 namespace pyredund::cuda {
 
-constexpr std::int32_t kTile = 128;  // rows, and columns, of a tile
+constexpr std::int32_t kTile = static_cast<std::int32_t>(kTileRows);
 constexpr std::int64_t kChunk = 64;  // coordinates of a tile that are in shared memory at once
 constexpr std::int64_t kSlice = 16;  // coordinates that the tensor cores take at once
 
 inline std::int64_t rounded_up(std::int64_t count, std::int64_t to) { return (count + to - 1) / to * to; }
 
-// Unit rows on a device, owned by somebody else: in float32 as on the CPU (stride a multiple of 8, zeros behind `dim`)
-// and in half precision times 2^10, in whole tiles and chunks filled up with zeros; how far each row of halves lies
-// from its row, and the largest of these distances.
-struct DeviceRows {
-  const float* unit = nullptr;
-  const __half* half = nullptr;
-  const float* residuals = nullptr;
-  const float* largest_residual = nullptr;
-  std::int64_t rows = 0, dim = 0, stride = 0, half_stride = 0;
+// Unit rows in float32 on a device, owned by somebody else, as on the CPU: zeros up to `stride`, a multiple of 8.
+struct UnitRows {
+  const float* data = nullptr;
+  std::int64_t rows = 0, stride = 0;
 };
 
 enum class Element : int { kHalf = 0, kBfloat = 1, kFloat = 2, kDouble = 3 };

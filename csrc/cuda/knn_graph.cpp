@@ -5,6 +5,7 @@
 
 #include "cuda/device.hpp"
 #include "cuda/plain_knn.hpp"
+#include "cuda/tensor_knn.hpp"
 
 namespace pyredund::cuda {
 namespace {
@@ -61,7 +62,11 @@ void knn(const KnnTask& task, const SearchOptions& options, Watch& watch) {
   const std::int64_t entries = task.rows.rows * task.k;
   const Buffer ids(entries * 4, options.device), similarities(entries * 4, options.device);
   const Lists lists{static_cast<std::int32_t*>(ids.data()), static_cast<float*>(similarities.data()), task.k};
-  search_plainly(unit, columns, lists, stream.get(), watch);
+  if (options.plain || task.k > kTensorMost) {
+    search_plainly(unit, columns, lists, stream.get(), watch);
+  } else {
+    tensor_knn(unit, columns, task.excluded, lists, options, stream.get(), watch);
+  }
   to_host(task.ids, ids.data(), ids.bytes(), stream.get());
   to_host(task.similarities, similarities.data(), similarities.bytes(), stream.get());
 }

@@ -4,13 +4,9 @@
 
 #include <cstdint>
 
-namespace pyredund::cuda {
+#include "cuda/device_rows.hpp"
 
-// Rows in float32 on a device, as on the CPU: zeros from `dim` to `stride`, a multiple of 8.
-struct UnitRows {
-  const float* data = nullptr;
-  std::int64_t rows = 0, stride = 0;
-};
+namespace pyredund::cuda {
 
 // Neighbour lists on a device: k a row.
 struct Lists {

@@ -172,7 +172,7 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
     if (fetched_step < steps) {
       unsigned char* const stage = stages + into * stage_bytes;
       for (int s = 0; s < 2; ++s) {
-        const std::int64_t block = run.column_block(min(2 * fetched_pair + s, run.count - 1), scan.span);
+        const std::int64_t block = run.column_block(min(2 * fetched_pair + s, run.count - 1));
         fetch_tile(stage + s * kTileBytes, scan.columns + block * kTile * scan.half_stride + fetched_chunk * kChunk,
                    scan.half_stride);
         if (scan.symmetric && fetched_chunk == scan.chunks - 1 && threadIdx.x < kTile / 4) {
@@ -217,12 +217,13 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
     if (chunk + 1 == scan.chunks) {
       const std::int32_t tile = 2 * pair + side;
       if (tile < run.count) {
-        const std::int64_t block = run.column_block(tile, scan.span);
+        const std::int64_t block = run.column_block(tile);
         const float* const column_bars = reinterpret_cast<const float*>(stage + 2 * kTileBytes + side * kBarBytes);
         const Part part{static_cast<std::int32_t>(run.row_block * kTile) + part_row,
                         static_cast<std::int32_t>(block * kTile) + part_column, row_bars + part_row,
                         column_bars + part_column, scan.symmetric && block == run.row_block};
         test_scores(scan, part, scores, lane);
+        __syncwarp();  // tensor cores want all threads of a warp together
       }
       clear(scores);
       chunk = 0;
