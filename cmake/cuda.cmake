@@ -24,7 +24,11 @@ list(APPEND architecture_flags "SHELL:-gencode arch=compute_${newest},code=compu
 message(STATUS "pyredund: CUDA ${CMAKE_CUDA_COMPILER_VERSION} builds the module _cuda, up to sm_${newest}")
 
 add_library(cuda_kernels OBJECT
-  csrc/cuda/plain_knn.cu)
+  csrc/cuda/identical_rows.cu
+  csrc/cuda/plain_knn.cu
+  csrc/cuda/settle.cu
+  csrc/cuda/tile_scan.cu
+  csrc/cuda/unit_rows.cu)
 set_target_properties(cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON CUDA_STANDARD 17
                       CUDA_STANDARD_REQUIRED ON CUDA_VISIBILITY_PRESET hidden)
 target_include_directories(cuda_kernels PRIVATE csrc)
@@ -37,6 +41,7 @@ pybind11_add_module(_cuda MODULE
   csrc/thread_team.cpp
   csrc/cuda/device.cpp
   csrc/cuda/knn_graph.cpp
+  csrc/cuda/tensor_knn.cpp
   $<TARGET_OBJECTS:cuda_kernels>)
 find_package(CUDAToolkit REQUIRED)
 set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)

@@ -24,7 +24,7 @@ py::dict device_facts(int device) {
   return dict;
 }
 
-void knn(const Array<float>& rows, const std::optional<Array<float>>& reference,
+py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& reference,
          const std::optional<Array<std::int32_t>>& excluded, Array<std::int32_t>& indices, Array<float>& similarities,
          int device, bool plain, std::int64_t most_bytes, const py::object& progress) {
   cuda::SearchOptions options;
@@ -42,7 +42,12 @@ void knn(const Array<float>& rows, const std::optional<Array<float>>& reference,
   task.k = indices.shape(1);
   task.ids = indices.mutable_data();
   task.similarities = similarities.mutable_data();
-  run_interruptibly(progress, [&](Watch& watch) { cuda::knn(task, options, watch); });
+  cuda::KnnCounts counts;
+  run_interruptibly(progress, [&](Watch& watch) { cuda::knn(task, options, counts, watch); });
+  py::dict found;
+  found["blocks"] = counts.blocks;
+  found["searched_again"] = counts.searched_again;
+  return found;
 }
 
 }  // namespace

@@ -52,4 +52,8 @@ def knn_on_gpu(
     """Fill `indices` and `similarities`, both of shape (n, k), as the CPU's search does; see `query`."""
     assert _cuda is not None, "check_device has seen to it"
     with engine.reporting("neighbours on the GPU") as report:
-        _cuda.knn(rows, reference, excluded, indices, similarities, 0, engine.plain_cuda, 0, report)
+        counts = _cuda.knn(
+            rows, reference, excluded, indices, similarities, 0, engine.plain_cuda, engine.cuda_bytes, report
+        )
+    if engine.count is not None:
+        engine.count(counts)

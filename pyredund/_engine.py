@@ -61,6 +61,8 @@ class Engine:
         "cpu", or "cuda" for searches on the GPU.
     plain_cuda : bool
         On the GPU, score every pair exactly: the definition that the faster search is held against.
+    cuda_bytes : int
+        Memory that a search may take on the GPU, beside the rows and the result; 0: what is free.
     count : callable, optional
         Receives how many pairs came how far in each graph that is built; for benchmarks.
     """
@@ -72,6 +74,7 @@ class Engine:
     sketch_from: int = 20_000
     device: str = "cpu"
     plain_cuda: bool = False
+    cuda_bytes: int = 0
     count: Callable[[dict[str, int]], object] | None = None
 
     @classmethod

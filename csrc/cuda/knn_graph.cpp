@@ -40,7 +40,7 @@ void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& l
 
 }  // namespace
 
-void knn(const KnnTask& task, const SearchOptions& options, Watch& watch) {
+void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
   if (task.rows.rows == 0 || task.k == 0) return;
   const UseDevice use(options.device);
   const Stream stream(options.device);
@@ -65,7 +65,7 @@ void knn(const KnnTask& task, const SearchOptions& options, Watch& watch) {
   if (options.plain || task.k > kTensorMost) {
     search_plainly(unit, columns, lists, stream.get(), watch);
   } else {
-    tensor_knn(unit, columns, task.excluded, lists, options, stream.get(), watch);
+    tensor_knn(unit, columns, task.excluded, lists, options, stream.get(), counts, watch);
   }
   to_host(task.ids, ids.data(), ids.bytes(), stream.get());
   to_host(task.similarities, similarities.data(), similarities.bytes(), stream.get());

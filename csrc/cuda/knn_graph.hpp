@@ -26,7 +26,13 @@ struct KnnTask {
   float* similarities = nullptr;
 };
 
+// How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it searched
+// again, because more came to them than they could hold.
+struct KnnCounts {
+  std::int64_t blocks = 0, searched_again = 0;
+};
+
 // As cpu::knn_graph and cpu::knn_query, with the same bits.
-void knn(const KnnTask& task, const SearchOptions& options, Watch& watch);
+void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch);
 
 }  // namespace pyredund::cuda

@@ -56,13 +56,14 @@ struct HeldBuffers {
 class TensorKnn {
  public:
   TensorKnn(const UnitRows& rows, const Columns& columns, const std::int32_t* excluded, const Lists& lists,
-            const SearchOptions& options, cudaStream_t stream, Watch& watch)
+            const SearchOptions& options, cudaStream_t stream, KnnCounts& counts, Watch& watch)
       : rows_(rows),
         columns_(columns),
         excluded_(excluded),
         lists_(lists),
         device_(options.device),
         stream_(stream),
+        counts_(counts),
         watch_(watch),
         halves_(columns.rows, options.device, stream),
         capacity_(capacity_for(lists.k)) {
@@ -82,6 +83,7 @@ class TensorKnn {
       std::iota(open.begin(), open.end(), 0);
       open = query(open, std::numeric_limits<std::int64_t>::max());
     }
+    counts_.searched_again += static_cast<std::int64_t>(open.size());
     for (const std::int64_t limit : {64 * kTileRows, 8 * kTileRows, kTileRows}) open = query(open, limit);
     if (!open.empty()) throw std::logic_error("a wave that cannot overflow did");
   }
@@ -142,6 +144,7 @@ class TensorKnn {
   // Waves over all columns; the lists of rows that lost pairs are incomplete, and their places are returned.
   std::vector<std::int32_t> search(const HeldBuffers& buffers, const UnitRows& rows, const HalfRows& halves, bool cyclic,
                                    const std::int32_t* left_out, const std::int32_t* to, std::int64_t limit) {
+    ++counts_.blocks;
     const Held held = buffers.held();
     const Bars bars{static_cast<float*>(buffers.bars.data()), static_cast<const float*>(halves.residuals.data()),
                     static_cast<const float*>(halves_.largest.data()), halves_.stride};
@@ -203,6 +206,7 @@ class TensorKnn {
   Lists lists_;
   int device_;
   cudaStream_t stream_;
+  KnnCounts& counts_;
   Watch& watch_;
   HalfRows halves_;  // of the columns
   std::int64_t capacity_;
@@ -216,8 +220,8 @@ class TensorKnn {
 }  // namespace
 
 void tensor_knn(const UnitRows& rows, const Columns& columns, const std::int32_t* excluded, const Lists& lists,
-                const SearchOptions& options, cudaStream_t stream, Watch& watch) {
-  TensorKnn(rows, columns, excluded, lists, options, stream, watch).run();
+                const SearchOptions& options, cudaStream_t stream, KnnCounts& counts, Watch& watch) {
+  TensorKnn(rows, columns, excluded, lists, options, stream, counts, watch).run();
 }
 
 }  // namespace pyredund::cuda

@@ -15,6 +15,6 @@ namespace pyredund::cuda {
 // as queries, in waves too small for that. `excluded` is columns.own in host memory.
 constexpr std::int64_t kTensorMost = 1024;
 void tensor_knn(const UnitRows& rows, const Columns& columns, const std::int32_t* excluded, const Lists& lists,
-                const SearchOptions& options, cudaStream_t stream, Watch& watch);
+                const SearchOptions& options, cudaStream_t stream, KnnCounts& counts, Watch& watch);
 
 }  // namespace pyredund::cuda

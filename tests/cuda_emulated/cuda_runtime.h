@@ -37,22 +37,26 @@ struct cudaLaunchConfig_t {
   std::size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
 };
+namespace emulated {
+inline std::size_t setting(const char* name, std::size_t usual) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? std::strtoull(value, nullptr, 10) : usual;
+}
+}  // namespace emulated
+
 struct cudaDeviceProp {
   char name[64] = "one thread of a CPU";
   int major = 9, minor = 0, multiProcessorCount = 2;
-  std::size_t sharedMemPerBlockOptin = emulated::kSharedBytes;
+  std::size_t sharedMemPerBlockOptin = emulated::setting("PYREDUND_EMULATED_SHARED", emulated::kSharedBytes);
 };
 
 namespace emulated {
-// The heap of the one device. PYREDUND_EMULATED_BYTES is its size.
+// The heap of the one device.
 struct Memory {
   std::mutex mutex;
   std::map<void*, std::size_t> pieces;
   std::size_t taken = 0;
-  static std::size_t size() {
-    const char* const bytes = std::getenv("PYREDUND_EMULATED_BYTES");
-    return bytes != nullptr ? std::strtoull(bytes, nullptr, 10) : std::size_t{1} << 30;
-  }
+  static std::size_t size() { return setting("PYREDUND_EMULATED_BYTES", std::size_t{1} << 30); }
 };
 inline Memory memory;
 inline std::map<const void*, std::size_t> allowed_shared;

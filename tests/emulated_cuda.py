@@ -1,0 +1,57 @@
+"""Builds `_cuda` from the sources of csrc/cuda against an emulation of CUDA on the CPU (tests/cuda_emulated)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ["csrc/cuda_module.cpp", "csrc/interruptible.cpp", "csrc/thread_team.cpp"]
+# longjmp, with which emulated threads change places, is refused by glibc's fortified version of itself.
+FLAGS = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-U_FORTIFY_SOURCE"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+
+
+def build(folder: Path) -> Path:
+    """The compiled module, in `folder`."""
+    pybind11 = pytest.importorskip("pybind11")
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None or not (ROOT / "csrc").exists():
+        pytest.skip("there is no C++ compiler here, or no source")
+    includes = [ROOT / "tests" / "cuda_emulated", ROOT / "csrc", pybind11.get_include(), sysconfig.get_path("include")]
+    sources = [ROOT / name for name in SHARED] + sorted((ROOT / "csrc" / "cuda").glob("*.c*"))
+
+    def compiled(source: Path) -> Path:
+        to = folder / f"{source.name}.o"
+        run(compiler, *FLAGS, *WARNINGS, *(f"-I{path}" for path in includes), "-x", "c++", "-c", source, "-o", to)
+        return to
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, sources))
+    module = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
+    run(compiler, "-shared", *objects, "-o", module)
+    return module
+
+
+def run(*command: object) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def load(path: Path) -> ModuleType:
+    """The module at `path`, imported beside whatever is called _cuda already."""
+    spec = importlib.util.spec_from_file_location("_cuda", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

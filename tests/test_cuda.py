@@ -1,0 +1,203 @@
+"""The CUDA kernels: on a GPU where there is one, and everywhere in an emulation on the CPU, one thread after another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import emulated_cuda
+import numpy as np
+import pytest
+from test_knn_graph import AWKWARD, assert_is_exact, bytes_of, units
+
+import pyredund
+from pyredund import _device
+from pyredund._engine import Engine
+from pyredund._knn_graph import query, search, search_reference
+
+
+@pytest.fixture(scope="session")
+def emulated_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    return emulated_cuda.load(emulated_cuda.build(tmp_path_factory.mktemp("cuda")))
+
+
+@pytest.fixture
+def emulated(emulated_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(_device, "_cuda", emulated_module)
+    return emulated_module
+
+
+@pytest.fixture(params=["emulated", "gpu"])
+def cuda(request: pytest.FixtureRequest) -> None:
+    if request.param == "emulated":
+        request.getfixturevalue("emulated")
+    elif _device.why_no_cuda():
+        pytest.skip(_device.why_no_cuda())
+
+
+@pytest.fixture(params=["plain", "tensor cores"])
+def engine(request: pytest.FixtureRequest, cuda: None) -> Engine:
+    return replace(Engine.resolve(1), device="cuda", plain_cuda=request.param == "plain")
+
+
+@pytest.fixture
+def tensor_engine(cuda: None) -> Engine:
+    return replace(Engine.resolve(1), device="cuda")
+
+
+# Around the eight lanes of a score, the 16 coordinates of a slice and the 64 of a chunk.
+@pytest.mark.parametrize("dim", [1, 7, 8, 9, 15, 16, 17, 48, 63, 64, 65, 128, 129, 300])
+def test_neighbours_are_exact_in_any_dimension(dim: int, engine: Engine) -> None:
+    x = np.random.default_rng(dim).normal(size=(130, dim))
+    assert_is_exact(search(units(x), 7, engine), x, 7)
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_neighbours_are_exact_on_awkward_rows(name: str, engine: Engine) -> None:
+    x = AWKWARD[name](np.random.default_rng(5))
+    others = AWKWARD[name](np.random.default_rng(7))[: len(x) // 2 + 3]
+    for k in (1, 10, len(x) - 1):
+        assert_is_exact(search(units(x), k, engine), x, k)
+    for k in (1, 9, len(others)):
+        assert_is_exact(search_reference(units(x), units(others), k, engine), x, k, others)
+
+
+# Around tiles of 128, with odd and even numbers of them, and waves that double.
+@pytest.mark.parametrize("n", [2, 3, 31, 127, 128, 129, 256, 257, 384, 511, 640, 1025])
+def test_sizes_around_tiles_are_exact(n: int, tensor_engine: Engine) -> None:
+    rng = np.random.default_rng(n)
+    rows, others = units(rng.normal(size=(n, 5))), units(rng.normal(size=(n, 5)))
+    for k in {1, min(n - 1, 40)}:
+        assert bytes_of(search(rows, k, tensor_engine)) == bytes_of(search(rows, k, Engine.resolve(1)))
+    few = units(rng.normal(size=(3, 5)))
+    for queries, columns in ((rows, others), (few, rows), (rows, few)):
+        k = min(9, columns.n_rows)
+        on_gpu = search_reference(queries, columns, k, tensor_engine)
+        assert bytes_of(on_gpu) == bytes_of(search_reference(queries, columns, k, Engine.resolve(1)))
+
+
+@pytest.mark.parametrize("k", [63, 64, 65, 128, 400, 1024, 1025])
+def test_any_k_is_exact(k: int, tensor_engine: Engine) -> None:
+    rng = np.random.default_rng(k)
+    queries, others = units(rng.normal(size=(20, 6))), units(rng.normal(size=(1500, 6)))
+    on_gpu = search_reference(queries, others, k, tensor_engine)
+    assert bytes_of(on_gpu) == bytes_of(search_reference(queries, others, k, Engine.resolve(1)))
+
+
+def test_lists_longer_than_the_plain_kernel_holds_are_found_in_passes(engine: Engine) -> None:
+    rng = np.random.default_rng(1)
+    queries, others = units(rng.normal(size=(2, 5))), units(rng.integers(-4, 5, size=(6000, 5)))
+    on_gpu = search_reference(queries, others, 4400, engine)
+    assert others.n_distinct > 4400
+    assert bytes_of(on_gpu) == bytes_of(search_reference(queries, others, 4400, Engine.resolve(1)))
+
+
+def test_rows_that_are_excluded_are_left_out(engine: Engine) -> None:
+    rows = units(np.random.default_rng(2).normal(size=(300, 4)))
+    excluded = np.where(np.arange(300) % 3 == 0, -1, np.arange(300)).astype(np.int32)
+    on_gpu = query(rows.matrix, rows.matrix, 4, 5, engine, excluded)
+    on_cpu = query(rows.matrix, rows.matrix, 4, 5, Engine.resolve(1), excluded)
+    assert all(np.array_equal(a, b) for a, b in zip(on_gpu, on_cpu, strict=True))
+
+
+# All similarities lie within the margin of half precision: every pair passes every bar.
+@pytest.mark.parametrize("spread", [0.0, 1e-5, 1e-3])
+def test_rows_that_lose_pairs_are_searched_again(spread: float, tensor_engine: Engine) -> None:
+    rng = np.random.default_rng(3)
+    x = np.concatenate([np.ones((900, 8)) + spread * rng.normal(size=(900, 8)), rng.normal(size=(200, 8))])
+    counts: list[dict[str, int]] = []
+    rows = units(x)
+    graph = search(rows, 8, replace(tensor_engine, count=counts.append))
+    assert bytes_of(graph) == bytes_of(search(rows, 8, Engine.resolve(1)))
+    if spread:
+        assert counts[0]["searched_again"] >= 800
+    others = units(x[:700])
+    on_gpu = search_reference(rows, others, 8, tensor_engine)
+    assert bytes_of(on_gpu) == bytes_of(search_reference(rows, others, 8, Engine.resolve(1)))
+
+
+def test_little_memory_means_smaller_blocks_and_the_same_bytes(tensor_engine: Engine) -> None:
+    rows = units(np.random.default_rng(4).normal(size=(700, 9)))
+    counts: list[dict[str, int]] = []
+    graph = search(rows, 12, replace(tensor_engine, count=counts.append, cuda_bytes=800_000))
+    assert bytes_of(graph) == bytes_of(search(rows, 12, Engine.resolve(1)))
+    assert counts[0]["blocks"] >= 3
+
+
+def test_memory_that_runs_out_means_smaller_blocks_then_an_error(
+    emulated: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = replace(Engine.resolve(1), device="cuda")
+    rows = units(np.random.default_rng(4).normal(size=(700, 9)))
+    expected = bytes_of(search(rows, 12, Engine.resolve(1)))
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "1200000")
+    assert bytes_of(search(rows, 12, engine)) == expected
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "200000")
+    with pytest.raises(MemoryError, match=r"cudaMalloc failed: out of memory \(cudaErrorMemoryAllocation\)"):
+        search(rows, 12, engine)
+    monkeypatch.delenv("PYREDUND_EMULATED_BYTES")
+    facts = emulated.device_facts(0)
+    assert facts["free_bytes"] == facts["total_bytes"]  # nothing is left behind
+
+
+# 2 or 3 stages, with rows that stay and rows that do not: GPUs differ in their shared memory.
+@pytest.mark.parametrize("shared_bytes", [69_000, 101_376, 166_912, 232_448])
+@pytest.mark.parametrize("dim", [64, 200])
+def test_any_amount_of_shared_memory_will_do(
+    shared_bytes: int, dim: int, emulated: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYREDUND_EMULATED_SHARED", str(max(shared_bytes, 101_376 if dim > 64 else 0)))
+    engine = replace(Engine.resolve(1), device="cuda")
+    rows = units(np.random.default_rng(dim).normal(size=(500, dim)))
+    assert bytes_of(search(rows, 5, engine)) == bytes_of(search(rows, 5, Engine.resolve(1)))
+
+
+def test_selections_are_the_same_bytes(cuda: None) -> None:
+    x = np.concatenate([np.random.default_rng(6).normal(size=(250, 6)), np.ones((20, 6))])
+    for method in ("removal", "insertion", "kcenter"):
+        here, there = (pyredund.select(x, 0.6, method=method, k=8, device=device) for device in ("cuda", "cpu"))
+        assert np.array_equal(here.indices, there.indices)
+        assert np.array_equal(here.removed, there.removed)
+        assert here.similarities.tobytes() == there.similarities.tobytes()
+
+
+def test_a_search_can_be_interrupted(emulated: ModuleType) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append((done, total))
+        raise KeyboardInterrupt
+
+    x = np.random.default_rng(7).normal(size=(1500, 64))
+    with pytest.raises(KeyboardInterrupt):
+        pyredund.knn_graph(x, 3, device="cuda", progress=stop)
+    assert len(calls) == 1
+    assert emulated.device_facts(0)["free_bytes"] == emulated.device_facts(0)["total_bytes"]
+
+
+def test_without_kernels_or_gpu_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusal(function: Any, *arguments: Any) -> str:
+        with pytest.raises(ValueError, match=r"^device must be 'auto' or 'cpu', got 'cuda': ") as raised:
+            function(np.ones((4, 2)), *arguments, device="cuda")
+        return str(raised.value)
+
+    class NoDriver:
+        @staticmethod
+        def why_no_device() -> str:
+            return "no driver"
+
+    monkeypatch.setattr(_device, "_cuda", NoDriver)
+    assert refusal(pyredund.knn_graph).endswith("pyredund's CUDA kernels find no GPU to run on (no driver)")
+    assert pyredund.show_config()["cuda"] is False
+    monkeypatch.setattr(_device, "_cuda", None)
+    assert refusal(pyredund.select, 2).endswith("this build of pyredund has no CUDA kernels")
+    assert refusal(pyredund.radius_graph, 0.5).endswith("only knn_graph and select have CUDA kernels")
+
+
+def test_the_module_imports_without_a_driver() -> None:
+    cuda = pytest.importorskip("pyredund._cuda", reason="this build has no CUDA kernels")
+    reason = cuda.why_no_device()
+    if reason:
+        with pytest.raises(RuntimeError, match="cudaGetDevice failed: "):
+            cuda.device_facts(0)
