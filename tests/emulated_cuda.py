@@ -55,3 +55,17 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def check_of_the_plan(folder: Path, source: Path | None = None) -> str:
+    """What search_plan_check.cpp says of search_plan.hpp, or of another in its place."""
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None or not (ROOT / "csrc").exists():
+        pytest.skip("there is no C++ compiler here, or no source")
+    if source is not None:
+        (folder / "cuda").mkdir()
+        shutil.copy(source, folder / "cuda" / "search_plan.hpp")
+    check, program = ROOT / "tests" / "search_plan_check.cpp", folder / "check"
+    run(compiler, "-std=c++17", *WARNINGS, f"-I{folder}", f"-I{ROOT / 'csrc'}", check, "-o", program)
+    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout.strip()

@@ -73,7 +73,6 @@ def test_impossible_sizes_are_refused(keep: Any, error: type[Exception], message
             "method must be one of removal, insertion, kcenter, agglomerative, random, got 'kmeans'",
         ),
         ({"method": 3}, TypeError, "method must be a string"),
-        ({"device": "cuda"}, ValueError, "no CUDA"),
         ({"device": "tpu"}, ValueError, "device must be one of"),
         ({"k": 0}, ValueError, "k must be at least 1, got 0"),
         ({"k": 7}, ValueError, r"k must be at most 6 \(n - 1 for n=7 rows\), got 7"),

@@ -24,9 +24,7 @@ struct Copies {
 
 inline Copies& copies() {
   thread_local std::map<unsigned, Copies>* const all = new std::map<unsigned, Copies>;
-  const unsigned thread = threadIdx.x;
-  Copies& mine = (*all)[thread];
-  return mine;
+  return (*all)[threadIdx.x];
 }
 
 inline void copy_async(void* to, const void* from) {
@@ -61,10 +59,17 @@ struct Fragments {
 };
 
 inline float coordinate(std::uint32_t two, unsigned which) {
-  const auto bits = static_cast<std::uint16_t>(two >> (16 * which));
-  __half half;
-  std::memcpy(&half, &bits, sizeof half);
-  return __half2float(half);
+  static const std::vector<float> floats = [] {
+    std::vector<float> all(1 << 16);
+    for (unsigned bits = 0; bits < all.size(); ++bits) {
+      const auto half_bits = static_cast<std::uint16_t>(bits);
+      __half half;
+      std::memcpy(&half, &half_bits, sizeof half);
+      all[bits] = __half2float(half);
+    }
+    return all;
+  }();
+  return floats[two >> (16 * which) & 0xFFFFu];
 }
 
 // Sums are cut off, as tensor cores do, not rounded.
