@@ -40,6 +40,7 @@ pybind11_add_module(_cuda MODULE
   csrc/interruptible.cpp
   csrc/thread_team.cpp
   csrc/cuda/device.cpp
+  csrc/cuda/device_units.cpp
   csrc/cuda/knn_graph.cpp
   csrc/cuda/tensor_knn.cpp
   $<TARGET_OBJECTS:cuda_kernels>)

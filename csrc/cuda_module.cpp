@@ -1,10 +1,12 @@
 // The table of contents of the optional module `_cuda`. It imports without a driver; arrays are checked in Python.
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
 
 #include "core.hpp"
 #include "cuda/device.hpp"
+#include "cuda/device_units.hpp"
 #include "cuda/knn_graph.hpp"
 #include "interruptible.hpp"
 
@@ -24,30 +26,60 @@ py::dict device_facts(int device) {
   return dict;
 }
 
-py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& reference,
-         const std::optional<Array<std::int32_t>>& excluded, Array<std::int32_t>& indices, Array<float>& similarities,
-         int device, bool plain, std::int64_t most_bytes, const py::object& progress) {
+cuda::HostLists lists_in(Array<std::int32_t>& indices, Array<float>& similarities) {
+  return {indices.shape(1), indices.mutable_data(), similarities.mutable_data()};
+}
+
+cuda::SearchOptions options_of(int device, bool plain, std::int64_t most_bytes) {
   cuda::SearchOptions options;
   options.device = device;
   options.plain = plain;
   options.most_bytes = most_bytes;
-  MatrixView others{};
-  cuda::KnnTask task;
-  task.rows = view_rows(rows, rows.shape(1));
-  if (reference) {
-    others = view_rows(*reference, reference->shape(1));
-    task.reference = &others;
-  }
-  task.excluded = excluded ? excluded->data() : nullptr;
-  task.k = indices.shape(1);
-  task.ids = indices.mutable_data();
-  task.similarities = similarities.mutable_data();
-  cuda::KnnCounts counts;
-  run_interruptibly(progress, [&](Watch& watch) { cuda::knn(task, options, counts, watch); });
+  return options;
+}
+
+py::dict as_dict(const cuda::KnnCounts& counts) {
   py::dict found;
   found["blocks"] = counts.blocks;
   found["searched_again"] = counts.searched_again;
   return found;
+}
+
+py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& reference,
+             const std::optional<Array<std::int32_t>>& excluded, Array<std::int32_t>& indices,
+             Array<float>& similarities, int device, bool plain, std::int64_t most_bytes, const py::object& progress) {
+  const MatrixView others = reference ? view_rows(*reference, reference->shape(1)) : MatrixView{};
+  cuda::KnnTask task;
+  task.rows = view_rows(rows, rows.shape(1));
+  task.reference = reference ? &others : nullptr;
+  task.excluded = excluded ? excluded->data() : nullptr;
+  task.lists = lists_in(indices, similarities);
+  const cuda::SearchOptions options = options_of(device, plain, most_bytes);
+  cuda::KnnCounts counts;
+  run_interruptibly(progress, [&](Watch& watch) { cuda::knn(task, options, counts, watch); });
+  return as_dict(counts);
+}
+
+// Embeddings at an address on a device; strides count elements, and `stream` is a cudaStream_t.
+std::unique_ptr<cuda::DeviceUnits> unit_rows(std::uintptr_t address, int element, std::int64_t rows, std::int64_t dim,
+                                             std::int64_t row_stride, std::int64_t column_stride, int device,
+                                             std::uintptr_t stream) {
+  const cuda::DeviceInput input{reinterpret_cast<const void*>(address), static_cast<cuda::Element>(element), rows, dim,
+                                row_stride, column_stride};
+  std::unique_ptr<cuda::DeviceUnits> units;
+  run_interruptibly(py::none(), [&](Watch&) {
+    units = std::make_unique<cuda::DeviceUnits>(input, device, reinterpret_cast<cudaStream_t>(stream));
+  });
+  return units;
+}
+
+py::dict knn_of_units(const cuda::DeviceUnits& units, Array<std::int32_t>& indices, Array<float>& similarities,
+                      bool plain, std::int64_t most_bytes, const py::object& progress) {
+  const cuda::HostLists lists = lists_in(indices, similarities);
+  const cuda::SearchOptions options = options_of(units.device(), plain, most_bytes);
+  cuda::KnnCounts counts;
+  run_interruptibly(progress, [&](Watch& watch) { cuda::knn_of_units(units, lists, options, counts, watch); });
+  return as_dict(counts);
 }
 
 }  // namespace
@@ -66,6 +98,15 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   });
   module.def("why_no_device", &cuda::why_no_device);
   module.def("device_facts", &device_facts, arg("device"));
+  module.def("device_of", &cuda::device_of, arg("address"));
+  py::class_<cuda::DeviceUnits>(module, "UnitRows")
+      .def_property_readonly("n_bad", &cuda::DeviceUnits::n_bad)
+      .def_property_readonly("n_distinct", [](const cuda::DeviceUnits& units) { return units.rows().rows; })
+      .def_property_readonly("class_of", [](const cuda::DeviceUnits& units) { return as_array(units.class_of()); })
+      .def("knn", &knn_of_units, arg("indices").noconvert(), arg("similarities").noconvert(), arg("plain"),
+           arg("most_bytes"), arg("progress"));
+  module.def("unit_rows", &unit_rows, arg("address"), arg("element"), arg("rows"), arg("dim"), arg("row_stride"),
+             arg("column_stride"), arg("device"), arg("stream"));
   module.def("knn", &knn, arg("rows").noconvert(), arg("reference"), arg("excluded"), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("device"), arg("plain"), arg("most_bytes"), arg("progress"));
 }

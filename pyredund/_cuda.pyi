@@ -14,6 +14,33 @@ class _DeviceFacts(TypedDict):
     free_bytes: int
     total_bytes: int
 
+class UnitRows:
+    @property
+    def n_bad(self) -> int: ...
+    @property
+    def n_distinct(self) -> int: ...
+    @property
+    def class_of(self) -> NDArray[np.int32]: ...
+    def knn(
+        self,
+        indices: NDArray[np.int32],
+        similarities: NDArray[np.float32],
+        plain: bool,
+        most_bytes: int,
+        progress: _Progress | None,
+    ) -> dict[str, int]: ...
+
+def device_of(address: int) -> int: ...
+def unit_rows(
+    address: int,
+    element: int,
+    rows: int,
+    dim: int,
+    row_stride: int,
+    column_stride: int,
+    device: int,
+    stream: int,
+) -> UnitRows: ...
 def why_no_device() -> str: ...
 def device_facts(device: int) -> _DeviceFacts: ...
 def knn(

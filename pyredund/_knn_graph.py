@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pyredund import _core
 from pyredund._checks import check_int
 from pyredund._device import check_device, knn_on_gpu
+from pyredund._device_array import DeviceArray, device_array, knn_of_device_array
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import RowSource, reference_source, row_source
 from pyredund._memory import check_memory
@@ -45,7 +46,8 @@ def knn_graph(
     reference : array_like, shape (m, d), optional
         Take the neighbours from these rows instead of from `embeddings`.
     device : {"auto", "cpu", "cuda"}, default "auto"
-        Where to compute.
+        Where to compute: "cuda" is a GPU of NVIDIA's, and embeddings that lie on one (torch, CuPy) are read there;
+        "auto" is the CPU, as long as the CUDA kernels have not proved themselves.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
@@ -84,6 +86,10 @@ def knn_graph(
     """
     device = check_device(device)
     engine = Engine.resolve(n_threads, progress, device)
+    if device == "cuda" and reference is None and (array := device_array(embeddings)) is not None:
+        graph = search_where_they_lie(array, k, max_memory, engine)
+        if graph is not None:
+            return graph
     source = row_source("embeddings", embeddings)
     if reference is None:
         k = neighbor_count(k, source.rows)
@@ -97,6 +103,23 @@ def knn_graph(
     needed = graph_bytes(source, k) + others.rows * padded(others.dim) * 4
     check_memory(f"a graph of {source.rows} rows with k={k} and reference", needed, max_memory)
     return search_reference(unit_rows("embeddings", source, engine), unit_rows("reference", others, engine), k, engine)
+
+
+def search_where_they_lie(
+    array: DeviceArray, k: object, max_memory: int | None, engine: Engine
+) -> NeighborGraph | None:
+    """The graph of embeddings that lie on a GPU; None if they are not finite, which the CPU says in detail."""
+    count = neighbor_count(k, array.rows)
+    check_memory(f"a graph of {array.rows} rows with k={count}", array.rows * (16 * count + 160), max_memory)
+    found = knn_of_device_array(array, count, engine)
+    if found is None:
+        return None
+    indices, similarities, class_of = found
+    if class_of is None:
+        return regular_graph(indices, similarities, array.rows)
+    no_coordinates = np.empty((len(indices), 0), dtype=np.float32)
+    rows = UnitRows(no_coordinates, array.dim, class_of, array.rows)
+    return _expand(indices, similarities, class_of, rows, True, count)
 
 
 def neighbor_count(k: object, n: int) -> int:

@@ -94,7 +94,7 @@ def select(
     linkage : {"average", "complete", "single"}, default "average"
         Agglomerative only: the distance of two clusters, as for `agglomerative_labels`.
     device : {"auto", "cpu", "cuda"}, default "auto"
-        Where to compute.
+        Where to search for neighbours; the selection itself runs on the CPU.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional

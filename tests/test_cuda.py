@@ -153,6 +153,52 @@ def test_any_amount_of_shared_memory_will_do(
     assert bytes_of(search(rows, 5, engine)) == bytes_of(search(rows, 5, Engine.resolve(1)))
 
 
+class OnDevice:
+    """A NumPy array that claims to lie on a GPU: in the emulation, it does."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (array.ctypes.data, False),
+            "strides": array.strides,
+            "version": 3,
+        }
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.array
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["half of the rows zero", "each row three times", "opposite rows", "subnormal"])
+def test_embeddings_are_read_where_they_lie(name: str, dtype: Any, emulated: ModuleType) -> None:
+    x = AWKWARD[name](np.random.default_rng(8)).astype(dtype)
+    if dtype == np.float64:
+        x[: len(x) // 2] *= 1e200  # squares overflow
+    wide = np.repeat(np.repeat(x, 2, axis=0), 3, axis=1)
+    for layout in (x, np.asfortranarray(x), wide[::2, ::3]):
+        for k in (1, 6, len(x) - 1):
+            assert bytes_of(pyredund.knn_graph(OnDevice(layout), k, device="cuda")) == bytes_of(
+                pyredund.knn_graph(x, k)
+            )
+
+
+def test_embeddings_on_a_device_are_checked_like_others(emulated: ModuleType) -> None:
+    x = np.ones((6, 3))
+    x[4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"embeddings must be finite: 1 of 6 rows hold NaN or infinity \(rows 4\)"):
+        pyredund.knn_graph(OnDevice(x), 2, device="cuda")
+    with pytest.raises(ValueError, match="k must be at most 5"):
+        pyredund.knn_graph(OnDevice(x), 6, device="cuda")
+    with pytest.raises(ValueError, match="must have two dimensions"):
+        pyredund.knn_graph(OnDevice(x[0]), 6, device="cuda")
+    for n in (0, 1):
+        assert pyredund.knn_graph(OnDevice(np.ones((n, 3))), device="cuda").n_rows == n
+    whole = pyredund.knn_graph(OnDevice(np.arange(20, dtype=np.int64).reshape(5, 4)), 2, device="cuda")
+    assert bytes_of(whole) == bytes_of(pyredund.knn_graph(np.arange(20).reshape(5, 4), 2))
+
+
 def test_selections_are_the_same_bytes(cuda: None) -> None:
     x = np.concatenate([np.random.default_rng(6).normal(size=(250, 6)), np.ones((20, 6))])
     for method in ("removal", "insertion", "kcenter"):

@@ -39,6 +39,12 @@ DeviceFacts facts_of(int device) {
   return facts;
 }
 
+int device_of(std::uintptr_t address) {
+  cudaPointerAttributes attributes{};
+  PYREDUND_CUDA_CALL(cudaPointerGetAttributes(&attributes, reinterpret_cast<const void*>(address)));
+  return attributes.device;
+}
+
 UseDevice::UseDevice(int device) {
   PYREDUND_CUDA_CALL(cudaGetDevice(&before_));
   PYREDUND_CUDA_CALL(cudaSetDevice(device));

@@ -34,6 +34,9 @@ struct DeviceFacts {
 };
 DeviceFacts facts_of(int device);
 
+// The device on which an address lies.
+int device_of(std::uintptr_t address);
+
 // Makes a device current for this thread, and the one before it afterwards.
 class UseDevice {
  public:

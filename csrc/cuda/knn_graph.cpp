@@ -38,10 +38,24 @@ void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& l
   }
 }
 
+void search_lists(const UnitRows& rows, const Columns& columns, const std::int32_t* excluded, const HostLists& found,
+                  const SearchOptions& options, cudaStream_t stream, KnnCounts& counts, Watch& watch) {
+  const std::int64_t bytes = rows.rows * found.k * 4;
+  const Buffer ids(bytes, options.device), similarities(bytes, options.device);
+  const Lists lists{static_cast<std::int32_t*>(ids.data()), static_cast<float*>(similarities.data()), found.k};
+  if (options.plain || found.k > kTensorMost) {
+    search_plainly(rows, columns, lists, stream, watch);
+  } else {
+    tensor_knn(rows, columns, excluded, lists, options, stream, counts, watch);
+  }
+  to_host(found.ids, ids.data(), bytes, stream);
+  to_host(found.similarities, similarities.data(), bytes, stream);
+}
+
 }  // namespace
 
 void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
-  if (task.rows.rows == 0 || task.k == 0) return;
+  if (task.rows.rows == 0 || task.lists.k == 0) return;
   const UseDevice use(options.device);
   const Stream stream(options.device);
   const Buffer rows(bytes_of(task.rows), options.device);
@@ -59,16 +73,15 @@ void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, W
       columns.own = static_cast<const std::int32_t*>(excluded->data());
     }
   }
-  const std::int64_t entries = task.rows.rows * task.k;
-  const Buffer ids(entries * 4, options.device), similarities(entries * 4, options.device);
-  const Lists lists{static_cast<std::int32_t*>(ids.data()), static_cast<float*>(similarities.data()), task.k};
-  if (options.plain || task.k > kTensorMost) {
-    search_plainly(unit, columns, lists, stream.get(), watch);
-  } else {
-    tensor_knn(unit, columns, task.excluded, lists, options, stream.get(), counts, watch);
-  }
-  to_host(task.ids, ids.data(), ids.bytes(), stream.get());
-  to_host(task.similarities, similarities.data(), similarities.bytes(), stream.get());
+  search_lists(unit, columns, task.excluded, task.lists, options, stream.get(), counts, watch);
+}
+
+void knn_of_units(const DeviceUnits& units, const HostLists& lists, SearchOptions options, KnnCounts& counts,
+                  Watch& watch) {
+  if (units.rows().rows == 0 || lists.k == 0) return;
+  const UseDevice use(units.device());
+  options.device = units.device();
+  search_lists(units.rows(), {units.rows(), nullptr, true}, nullptr, lists, options, units.stream(), counts, watch);
 }
 
 }  // namespace pyredund::cuda

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "cuda/device_units.hpp"
 #include "matrix_view.hpp"
 #include "watch.hpp"
 
@@ -14,6 +15,13 @@ struct SearchOptions {
   std::int64_t most_bytes = 0;  // of device memory that it may take; 0: what is free
 };
 
+// Neighbour lists in host memory, k places a row.
+struct HostLists {
+  std::int64_t k = 0;
+  std::int32_t* ids = nullptr;
+  float* similarities = nullptr;
+};
+
 // What a search for neighbours takes and gives, all of it in host memory. Without `reference`, rows search each other,
 // and no row itself; otherwise row i leaves out row excluded[i] of `reference`, where that is given. Lists have k
 // places, similarity descending, then id ascending; there are k to be found.
@@ -21,9 +29,7 @@ struct KnnTask {
   MatrixView rows;
   const MatrixView* reference = nullptr;
   const std::int32_t* excluded = nullptr;
-  std::int64_t k = 0;
-  std::int32_t* ids = nullptr;
-  float* similarities = nullptr;
+  HostLists lists;
 };
 
 // How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it searched
@@ -34,5 +40,9 @@ struct KnnCounts {
 
 // As cpu::knn_graph and cpu::knn_query, with the same bits.
 void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch);
+
+// The same among the distinct rows of embeddings that lie on a device.
+void knn_of_units(const DeviceUnits& units, const HostLists& lists, SearchOptions options, KnnCounts& counts,
+                  Watch& watch);
 
 }  // namespace pyredund::cuda

@@ -1,0 +1,98 @@
+"""Embeddings that lie on a GPU already: read there, where they lie."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyredund import _device
+from pyredund._engine import Engine
+
+ELEMENTS = {"float16": 0, "bfloat16": 1, "float32": 2, "float64": 3}  # as in csrc/cuda/device_rows.hpp
+
+
+@dataclass(frozen=True)
+class DeviceArray:
+    """A matrix on a GPU, as its owner laid it out.
+
+    Parameters
+    ----------
+    owner : object
+        What was given: it owns the memory.
+    address : int
+        Of the first element.
+    element : int
+        Type of the elements, a value of `ELEMENTS`.
+    rows, dim : int
+        Shape; at least 1 each.
+    strides : tuple of int
+        Elements from one row, and from one coordinate, to the next.
+    device : int
+        Number of the GPU.
+    stream : int
+        The owner's CUDA stream: what was asked of it comes before what is asked now.
+    """
+
+    owner: object
+    address: int
+    element: int
+    rows: int
+    dim: int
+    strides: tuple[int, int]
+    device: int
+    stream: int
+
+
+def device_array(embeddings: Any) -> DeviceArray | None:
+    """`embeddings` as they lie on a GPU; None if they lie elsewhere, or are nothing that the kernels read."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(embeddings, torch.Tensor):
+        if not embeddings.is_cuda or embeddings.layout != torch.strided or embeddings.is_conj() or embeddings.is_neg():
+            return None
+        element = ELEMENTS.get(str(embeddings.dtype).removeprefix("torch."))
+        shape, strides = tuple(embeddings.shape), tuple(embeddings.stride())
+        address, device = embeddings.data_ptr(), embeddings.device.index
+        stream = torch.cuda.current_stream(embeddings.device).cuda_stream
+    elif hasattr(embeddings, "__cuda_array_interface__"):
+        assert _device._cuda is not None
+        facts = embeddings.__cuda_array_interface__
+        dtype = np.dtype(facts["typestr"])
+        shape, address = tuple(facts["shape"]), facts["data"][0]
+        element = ELEMENTS.get(dtype.name) if dtype.isnative and facts.get("mask") is None else None
+        byte_strides = facts.get("strides") or (shape[-1] * dtype.itemsize, dtype.itemsize) if shape else ()
+        strides = tuple(stride // dtype.itemsize for stride in byte_strides)
+        if any(stride % dtype.itemsize for stride in byte_strides):
+            return None
+        device, stream = _device._cuda.device_of(address) if address else 0, facts.get("stream") or 0
+    else:
+        return None
+    if element is None or len(shape) != 2 or min(shape) < 1 or shape[0] >= 2**30:
+        return None
+    return DeviceArray(embeddings, address, element, shape[0], shape[1], (strides[0], strides[1]), device, stream)
+
+
+def knn_of_device_array(
+    array: DeviceArray, k: int, engine: Engine
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32] | None] | None:
+    """Lists of the distinct rows, min(k, others) long, and the place of each row among these, None if all are distinct.
+
+    None if rows hold NaN or infinity.
+    """
+    assert _device._cuda is not None
+    units = _device._cuda.unit_rows(
+        array.address, array.element, array.rows, array.dim, *array.strides, array.device, array.stream
+    )
+    if units.n_bad:
+        return None
+    length = min(k, units.n_distinct - 1)
+    indices = np.empty((units.n_distinct, length), dtype=np.int32)
+    similarities = np.empty((units.n_distinct, length), dtype=np.float32)
+    with engine.reporting("neighbours on the GPU") as report:
+        counts = units.knn(indices, similarities, engine.plain_cuda, engine.cuda_bytes, report)
+    if engine.count is not None:
+        engine.count(counts)
+    return indices, similarities, units.class_of if units.n_distinct < array.rows else None
