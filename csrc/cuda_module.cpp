@@ -64,8 +64,12 @@ py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& refere
 std::unique_ptr<cuda::DeviceUnits> unit_rows(std::uintptr_t address, int element, std::int64_t rows, std::int64_t dim,
                                              std::int64_t row_stride, std::int64_t column_stride, int device,
                                              std::uintptr_t stream) {
-  const cuda::DeviceInput input{reinterpret_cast<const void*>(address), static_cast<cuda::Element>(element), rows, dim,
-                                row_stride, column_stride};
+  const cuda::DeviceInput input{reinterpret_cast<const void*>(address),
+                                static_cast<cuda::Element>(element),
+                                rows,
+                                dim,
+                                row_stride,
+                                column_stride};
   std::unique_ptr<cuda::DeviceUnits> units;
   run_interruptibly(py::none(), [&](Watch&) {
     units = std::make_unique<cuda::DeviceUnits>(input, device, reinterpret_cast<cudaStream_t>(stream));

@@ -78,9 +78,7 @@ class Engine:
     count: Callable[[dict[str, int]], object] | None = None
 
     @classmethod
-    def resolve(
-        cls, n_threads: int | None = None, progress: bool | Progress = False, device: str = "cpu"
-    ) -> Engine:
+    def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False, device: str = "cpu") -> Engine:
         """Fill in what the user left open; see `pyredund.show_config` for the environment variables."""
         if n_threads is None and os.environ.get("PYREDUND_NUM_THREADS"):
             try:

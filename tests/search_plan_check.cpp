@@ -18,7 +18,8 @@ void demand(bool holds, const char* what) {
 
 // Every pair of blocks (queries: every block of every row block) is met once, however steps are cut into launches and
 // launches into runs.
-void check_tiles(std::int64_t row_blocks, std::int64_t column_blocks, bool cyclic, std::int64_t run, std::int64_t at_once) {
+void check_tiles(std::int64_t row_blocks, std::int64_t column_blocks, bool cyclic, std::int64_t run,
+                 std::int64_t at_once) {
   const std::int64_t steps = cyclic ? cyclic_steps(row_blocks) : column_blocks;
   std::vector<int> met(static_cast<std::size_t>(row_blocks * column_blocks), 0);
   for (std::int64_t first = 0; first < steps; first += at_once) {

@@ -10,7 +10,10 @@ import pytest
 PLAN = emulated_cuda.ROOT / "csrc" / "cuda" / "search_plan.hpp"
 
 MUTATIONS = {
-    "the last step of an even cycle is taken by all": ("row_block >= span.row_blocks / 2) --end", "row_block < 0) --end"),
+    "the last step of an even cycle is for all": (
+        "row_block >= span.row_blocks / 2) --end",
+        "row_block < 0) --end",
+    ),
     "a cycle is a step short": ("row_blocks / 2 + 1 : 0", "(row_blocks + 1) / 2 : 0"),
     "columns do not begin again": ("block >= around ?", "block > around ?"),
     "runs overlap": ("index / span.row_blocks * span.run;", "index / span.row_blocks * (span.run - 1);"),

@@ -26,9 +26,9 @@ void DeviceUnits::collapse(std::int64_t rows) {
   {
     const Buffer table(slots * 4, device_);
     PYREDUND_CUDA_CALL(cudaMemsetAsync(distinct.data(), 0, 4, stream_));
-    first_of_identical(static_cast<const float*>(unit_->data()), rows, stride_, static_cast<std::int32_t*>(table.data()),
-                       slots, static_cast<std::int32_t*>(first.data()), static_cast<std::uint32_t*>(distinct.data()),
-                       stream_);
+    first_of_identical(static_cast<const float*>(unit_->data()), rows, stride_,
+                       static_cast<std::int32_t*>(table.data()), slots, static_cast<std::int32_t*>(first.data()),
+                       static_cast<std::uint32_t*>(distinct.data()), stream_);
     std::uint32_t n_distinct = 0;
     to_host(&n_distinct, distinct.data(), 4, stream_);
     n_distinct_ = n_distinct;

@@ -11,7 +11,7 @@ namespace pyredund::cuda {
 // How a search is carried out; nothing in here changes its result.
 struct SearchOptions {
   int device = 0;
-  bool plain = false;          // the definition instead of the tensor cores
+  bool plain = false;           // the definition instead of the tensor cores
   std::int64_t most_bytes = 0;  // of device memory that it may take; 0: what is free
 };
 
@@ -32,8 +32,8 @@ struct KnnTask {
   HostLists lists;
 };
 
-// How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it searched
-// again, because more came to them than they could hold.
+// How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it
+// searched again, because more came to them than they could hold.
 struct KnnCounts {
   std::int64_t blocks = 0, searched_again = 0;
 };

@@ -27,8 +27,8 @@ constexpr double kScoreScale = 1048576.0;
 // magnitudes are at most sum |h_i h'_i| <= |h| |h'| < 1.003. That makes (b + 2) / b cuts for each coordinate, at most
 // 3; four are allowed for: dim * 2^-21.
 //
-// s itself is a float64 sum rounded to float32, cut to [-1, 1], and 1 for identical rows, whose norms are 1 within 2^-24:
-// 2^-22 covers all of it.
+// s itself is a float64 sum rounded to float32, cut to [-1, 1], and 1 for identical rows, whose norms are 1 within
+// 2^-24: 2^-22 covers all of it.
 PYREDUND_BOTH inline double margin_of(double residual, double largest_other_residual, std::int64_t dim) {
   const double rounding = (residual + largest_other_residual) * (1.0 + 0x1p-20) + residual * largest_other_residual;
   return rounding + static_cast<double>(dim) * 0x1p-21 + 0x1p-22;

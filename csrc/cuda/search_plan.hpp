@@ -23,7 +23,9 @@ struct ScanShape {
   int stages = 0;
   std::int64_t chunks = 0;
 
-  PYREDUND_BOTH std::int64_t stage_bytes() const { return 2 * kTileBytes + 2 * kBarBytes + (resident ? 0 : kTileBytes); }
+  PYREDUND_BOTH std::int64_t stage_bytes() const {
+    return 2 * kTileBytes + 2 * kBarBytes + (resident ? 0 : kTileBytes);
+  }
   PYREDUND_BOTH std::int64_t shared_bytes() const {
     return kBarBytes + (resident ? chunks * kTileBytes : 0) + stages * stage_bytes();
   }
@@ -74,8 +76,8 @@ PYREDUND_BOTH inline TileRun run_of(const TileSpan& span, std::int64_t index) {
   const std::int64_t row_block = index % span.row_blocks, begin = span.first + index / span.row_blocks * span.run;
   std::int64_t end = begin + span.run < span.last ? begin + span.run : span.last;
   if (span.cyclic && 2 * (end - 1) == span.row_blocks && row_block >= span.row_blocks / 2) --end;
-  return {row_block, span.cyclic ? (row_block + begin) % span.row_blocks : begin, static_cast<std::int32_t>(end - begin),
-          span.cyclic ? span.row_blocks : 0};
+  return {row_block, span.cyclic ? (row_block + begin) % span.row_blocks : begin,
+          static_cast<std::int32_t>(end - begin), span.cyclic ? span.row_blocks : 0};
 }
 
 // Pairs that a row may hold between two settlements: at least 128 more than the k that it keeps.
@@ -93,8 +95,8 @@ inline std::int64_t wave_columns(std::int64_t seen, std::int64_t k, std::int64_t
 }
 
 // Steps of the next wave, at least one; the first of a self-join, a row's own block, is a wave.
-inline std::int64_t wave_steps(bool cyclic, std::int64_t step, std::int64_t steps, std::int64_t k, std::int64_t capacity,
-                               std::int64_t limit) {
+inline std::int64_t wave_steps(bool cyclic, std::int64_t step, std::int64_t steps, std::int64_t k,
+                               std::int64_t capacity, std::int64_t limit) {
   const std::int64_t columns_a_step = cyclic ? 2 * kTileRows : kTileRows;
   const std::int64_t seen = cyclic ? std::max<std::int64_t>(0, 2 * step - 1) * kTileRows : step * kTileRows;
   const std::int64_t wanted = cyclic && step == 0 ? 1 : wave_columns(seen, k, capacity, limit) / columns_a_step;

@@ -137,18 +137,22 @@ class TensorKnn {
       to_device(own->data(), excluded.data(), own->bytes(), stream_);
     }
     const HeldBuffers buffers(count, capacity_, device_);
-    const auto* const left_out = own ? static_cast<const std::int32_t*>(own->data()) : columns_.self_join ? to : nullptr;
+    const auto* const left_out = own                  ? static_cast<const std::int32_t*>(own->data())
+                                 : columns_.self_join ? to
+                                                      : nullptr;
     return search(buffers, queries, halves, false, left_out, to, limit);
   }
 
   // Waves over all columns; the lists of rows that lost pairs are incomplete, and their places are returned.
-  std::vector<std::int32_t> search(const HeldBuffers& buffers, const UnitRows& rows, const HalfRows& halves, bool cyclic,
-                                   const std::int32_t* left_out, const std::int32_t* to, std::int64_t limit) {
+  std::vector<std::int32_t> search(const HeldBuffers& buffers, const UnitRows& rows, const HalfRows& halves,
+                                   bool cyclic, const std::int32_t* left_out, const std::int32_t* to,
+                                   std::int64_t limit) {
     ++counts_.blocks;
     const Held held = buffers.held();
     const Bars bars{static_cast<float*>(buffers.bars.data()), static_cast<const float*>(halves.residuals.data()),
                     static_cast<const float*>(halves_.largest.data()), halves_.stride};
-    const Lost lost{static_cast<std::int32_t*>(buffers.lost.data()), static_cast<std::uint32_t*>(buffers.n_lost.data())};
+    const Lost lost{static_cast<std::int32_t*>(buffers.lost.data()),
+                    static_cast<std::uint32_t*>(buffers.n_lost.data())};
     TileScan scan;
     scan.rows = halves.data();
     scan.columns = halves_.data();
@@ -160,8 +164,7 @@ class TensorKnn {
     scan.own = left_out;
     scan.symmetric = cyclic;
     scan.chunks = static_cast<std::int32_t>(shape_.chunks);
-    scan.last_slices =
-        static_cast<std::int32_t>((rows.stride - (shape_.chunks - 1) * kChunk + kSlice - 1) / kSlice);
+    scan.last_slices = static_cast<std::int32_t>((rows.stride - (shape_.chunks - 1) * kChunk + kSlice - 1) / kSlice);
     scan.survivors.keys = held.keys;
     scan.survivors.counts = held.counts;
     scan.survivors.capacity = held.capacity;

@@ -1,0 +1,131 @@
+"""The graph on a GPU beside torch's matmul and topk there, with the share of what the GPU can do at most.
+
+Run with ``python -m benchmarks.bench_cuda`` on a machine with a GPU and torch; `gpu_check.sh` does, last.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import pyredund
+from pyredund._device import why_no_cuda
+
+SIZES = [  # rows, coordinates, k
+    (60_000, 64, 32),
+    (1_000_000, 64, 32),
+    (1_000_000, 64, 256),
+    (1_000_000, 384, 32),
+]
+QUERIES = 32_768  # that torch answers; its time is scaled to all rows, since each takes the same
+SCORES = 1 << 30  # that torch holds at once
+ROUNDS = 3
+
+
+def seconds(call: Callable[[], object], torch: Any, rounds: int = ROUNDS) -> float:
+    """The best of a few runs, after one to warm up."""
+    call()
+    best = float("inf")
+    for _ in range(rounds):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def clustered(n: int, dim: int, torch: Any) -> Any:
+    """Rows around 1000 centres, in random order: neighbours are neither all alike nor all far."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    centres = torch.randn(1000, dim, device="cuda", generator=generator)
+    which = torch.randint(1000, (n,), device="cuda", generator=generator)
+    return centres[which] + 0.7 * torch.randn(n, dim, device="cuda", generator=generator)
+
+
+def blocks(n: int, at_once: int) -> Iterator[slice]:
+    return (slice(start, min(n, start + at_once)) for start in range(0, n, at_once))
+
+
+def torch_lists(x: Any, dtype: Any, k: int, torch: Any) -> Any:
+    """Neighbours of the first rows as torch finds them: a block of scores, then topk."""
+    unit = torch.nn.functional.normalize(x).to(dtype)
+    n_queries = min(QUERIES, len(x))
+    found = []
+    for part in blocks(n_queries, max(1, SCORES // len(x))):
+        scores = unit[part] @ unit.T
+        scores[torch.arange(scores.shape[0]), torch.arange(part.start, part.stop)] = -2
+        found.append(scores.topk(k).indices)
+    return torch.cat(found)
+
+
+def gemm_seconds(x: Any, torch: Any) -> float:
+    """All products of rows in half precision, each pair once: what no search by matrix products can beat."""
+    half = x.half()
+    n_queries = min(QUERIES, len(x))
+
+    def gemm() -> None:
+        for part in blocks(n_queries, max(1, SCORES // len(x))):
+            half[part] @ half.T
+
+    return seconds(gemm, torch) * len(x) / n_queries / 2
+
+
+def recall(found: Any, graph: pyredund.NeighborGraph, k: int) -> float:
+    lists = graph.indices.reshape(-1, k)[: len(found)]
+    return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found[:500], lists[:500], strict=True)]))
+
+
+def check_small(torch: Any) -> None:
+    x = clustered(5000, 48, torch)
+    here, there = pyredund.knn_graph(x, 20, device="cuda"), pyredund.knn_graph(x.cpu(), 20)
+    assert here.indices.tobytes() == there.indices.tobytes()
+    assert here.similarities.tobytes() == there.similarities.tobytes()
+
+
+def main() -> None:
+    """Print a table of times and shares."""
+    if reason := why_no_cuda():
+        sys.exit(f"nothing to measure: {reason}")
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    check_small(torch)
+    copied = torch.empty(1 << 28, dtype=torch.float32, device="cuda")
+    bandwidth = 2 * copied.nbytes / seconds(copied.clone, torch) / 1e9
+    del copied
+    lines = [
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, pyredund {pyredund.__version__}; copies at "
+        f"{bandwidth:,.0f} GB/s; best of {ROUNDS}",
+        f"{'rows':>9} {'dim':>4} {'k':>4} {'pyredund s':>11} {'GEMM s':>8} {'share':>6} {'bf16+topk s':>12} "
+        f"{'fp32+topk s':>12} {'recall of fp32':>14}",
+    ]
+    for n, dim, k in SIZES:
+        x = clustered(n, dim, torch)
+        own = seconds(lambda x=x, k=k: pyredund.knn_graph(x, k, device="cuda"), torch)  # type: ignore[misc]
+        graph = pyredund.knn_graph(x, k, device="cuda")
+        gemm = gemm_seconds(x, torch)
+        scale = n / min(QUERIES, n)
+        times = {
+            dtype: seconds(lambda x=x, k=k, d=dtype: torch_lists(x, d, k, torch), torch, 1) * scale  # type: ignore[misc]
+            for dtype in (torch.bfloat16, torch.float32)
+        }
+        share = recall(torch_lists(x, torch.float32, k, torch).cpu().numpy(), graph, k)
+        assert share > 0.99, share
+        lines.append(
+            f"{n:9,} {dim:4} {k:4} {own:11.4f} {gemm:8.4f} {gemm / own:6.1%} {times[torch.bfloat16]:12.3f} "
+            f"{times[torch.float32]:12.3f} {share:14.5f}"
+        )
+        if (dim, k) == (64, 32):
+            taken = seconds(lambda x=x: pyredund.select(x, 0.9, device="cuda"), torch, 1)  # type: ignore[misc]
+            lines.append(f"{n:9,} {dim:4} {k:4} {taken:11.4f} select(keep=0.9) all told")
+        print(lines[-1], file=sys.stderr, flush=True)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# What has to hold on a machine with a GPU, and how fast it is. Needs Python 3.11 or newer, nvcc, torch, numpy, pybind11,
+# scikit-build-core, cmake, ninja or make, pytest, pytest-benchmark, click and tqdm; no network. The table comes last.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=()
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+attempt() { "$@" || failed+=("$*"); }
+
+step "the machine"
+nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader
+nvcc --version | tail -n 2 | head -n 1
+grep -m 1 'model name' /proc/cpuinfo || true
+capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d '. ')
+[ "$capability" = 90 ] && capability=90a
+
+step "build for sm_$capability"
+python3 -m venv --system-site-packages "$work/venv" || exit 1
+# shellcheck disable=SC1091
+. "$work/venv/bin/activate"
+python -m pip install -q --no-build-isolation --no-deps --no-index . -C build-dir="$work/build" \
+  -C cmake.define.PYREDUND_CUDA=ON -C "cmake.define.PYREDUND_CUDA_ARCHITECTURES=$capability" || exit 1
+mkdir "$work/run"
+cp -r tests benchmarks pyproject.toml "$work/run"
+cd "$work/run" || exit 1
+python -c 'import pyredund; print(pyredund.__file__, pyredund.show_config())'
+
+step "tests on the GPU"
+attempt timeout 120 python -m pytest -q -p no:cacheprovider tests/test_cuda.py -k "gpu or driver or kernels"
+
+if python -c 'import sys; from pyredund import _core; sys.exit("avx512" not in _core.isas())'; then
+  step "tests of AVX-512"
+  attempt timeout 60 python -m pytest -q -p no:cacheprovider tests/test_score.py tests/test_radius_graph.py -k avx512
+  if python -c 'import hypothesis' 2>/dev/null; then
+    attempt timeout 60 python -m pytest -q -p no:cacheprovider tests/test_knn_graph.py -k "avx512 or threads"
+  fi
+fi
+
+step "compute-sanitizer"
+cat >"$work/small.py" <<'PY'
+import numpy as np
+import pyredund
+import pyredund._engine
+
+rng = np.random.default_rng(0)
+near = np.ones((600, 40)) + 1e-4 * rng.normal(size=(600, 40))
+for x in (rng.normal(size=(700, 70)), near, rng.integers(-1, 2, size=(300, 3))):
+    here, there = (pyredund.knn_graph(x, 9, device=device) for device in ("cuda", "cpu"))
+    assert here.indices.tobytes() == there.indices.tobytes()
+    assert here.similarities.tobytes() == there.similarities.tobytes()
+    pyredund.knn_graph(x[:50], 9, reference=x, device="cuda")
+PY
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+for tool in memcheck racecheck synccheck initcheck; do
+  if [ -n "$sanitizer" ]; then
+    attempt timeout 60 "$sanitizer" --tool "$tool" --error-exitcode 1 --print-limit 5 python "$work/small.py"
+  else
+    echo "compute-sanitizer is not here: $tool skipped"
+  fi
+done
+
+step "timings"
+attempt timeout 200 python -m benchmarks.bench_cuda
+echo
+if [ ${#failed[@]} -gt 0 ]; then
+  printf 'FAILED: %s\n' "${failed[@]}"
+  exit 1
+fi
+echo "all of it holds ($SECONDS s)"
