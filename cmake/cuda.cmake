@@ -33,7 +33,7 @@ set_target_properties(cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON CUDA_
                       CUDA_STANDARD_REQUIRED ON CUDA_VISIBILITY_PRESET hidden)
 target_include_directories(cuda_kernels PRIVATE csrc)
 # Products and sums that must round one by one are written as such: no fast-math, and no flag that allows it.
-target_compile_options(cuda_kernels PRIVATE -O3 ${architecture_flags} "SHELL:-Xcompiler -Wall,-Wextra" --Werror all-warnings)
+target_compile_options(cuda_kernels PRIVATE ${architecture_flags} "SHELL:-Xcompiler -Wall,-Wextra" --Werror all-warnings)
 
 pybind11_add_module(_cuda MODULE
   csrc/cuda_module.cpp
