@@ -103,7 +103,7 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   module.def("why_no_device", &cuda::why_no_device);
   module.def("device_facts", &device_facts, arg("device"));
   module.def("device_of", &cuda::device_of, arg("address"));
-  py::class_<cuda::DeviceUnits>(module, "UnitRows")
+  py::class_<cuda::DeviceUnits>(module, "UnitRows", py::module_local())  // tests load another _cuda beside this
       .def_property_readonly("n_bad", &cuda::DeviceUnits::n_bad)
       .def_property_readonly("n_distinct", [](const cuda::DeviceUnits& units) { return units.rows().rows; })
       .def_property_readonly("class_of", [](const cuda::DeviceUnits& units) { return as_array(units.class_of()); })
