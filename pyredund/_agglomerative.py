@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._agglomerative_stages import Candidates, merge_down
-from pyredund._checks import check_choice, check_device, check_int
+from pyredund._checks import check_choice, check_int
+from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import row_source
 from pyredund._knn_graph import graph_bytes
@@ -122,7 +123,7 @@ def agglomerative_labels(
     >>> pyredund.agglomerative_labels(embeddings, 3)
     array([0, 0, 1, 1, 2])
     """
-    check_device(device)
+    check_device(device, has_cuda=False)
     check_choice("linkage", linkage, LINKAGES)
     if not isinstance(return_merges, (bool, np.bool_)):
         raise TypeError(f"return_merges must be True or False, got {return_merges!r}")

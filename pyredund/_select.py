@@ -136,7 +136,7 @@ def select(
     (array([0]), array([1]))
     """
     check_choice("method", method, METHODS)
-    device = check_device(device)
+    device = check_device(device, has_cuda=method in ("removal", "insertion"))
     seed = check_int("seed", seed, at_least=0)
     engine = Engine.resolve(n_threads, progress, device)
     source = row_source("embeddings", embeddings)
