@@ -189,7 +189,7 @@ def test_zero_rows_merge_with_each_other_first(linkage: str) -> None:
         ({"linkage": "ward"}, ValueError, "linkage must be one of average, complete, single, got 'ward'"),
         ({"linkage": None}, TypeError, "linkage must be a string"),
         ({"return_merges": 1}, TypeError, "return_merges must be True or False, got 1"),
-        ({"device": "cuda"}, ValueError, "no CUDA"),
+        ({"device": "cuda"}, ValueError, "have CUDA kernels"),
         ({"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
         ({"progress": 1}, TypeError, "progress must be"),
         ({"max_memory": 0}, ValueError, "max_memory must be at least 1, got 0"),
