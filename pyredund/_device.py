@@ -35,7 +35,7 @@ def check_device(device: object, *, has_cuda: bool = True) -> str:
     """
     if check_choice("device", device, ["auto", "cpu", "cuda"]) != "cuda":
         return "cpu"
-    reason = why_no_cuda() if has_cuda else "only knn_graph, and select by removal or insertion, have CUDA kernels"
+    reason = why_no_cuda() if has_cuda else "only knn_graph, and select by a graph of k neighbours, have CUDA kernels"
     if reason:
         raise ValueError(f"device must be 'auto' or 'cpu', got 'cuda': {reason}")
     return "cuda"

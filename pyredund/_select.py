@@ -136,7 +136,8 @@ def select(
     (array([0]), array([1]))
     """
     check_choice("method", method, METHODS)
-    device = check_device(device, has_cuda=method in ("removal", "insertion"))
+    searches = method in ("removal", "insertion") or (method == "kcenter" and k is not None)
+    device = check_device(device, has_cuda=searches)
     seed = check_int("seed", seed, at_least=0)
     engine = Engine.resolve(n_threads, progress, device)
     source = row_source("embeddings", embeddings)

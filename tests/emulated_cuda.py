@@ -27,7 +27,7 @@ def build(folder: Path) -> Path:
     if compiler is None or not (ROOT / "csrc").exists():
         pytest.skip("there is no C++ compiler here, or no source")
     includes = [ROOT / "tests" / "cuda_emulated", ROOT / "csrc", pybind11.get_include(), sysconfig.get_path("include")]
-    sources = [ROOT / name for name in SHARED] + sorted((ROOT / "csrc" / "cuda").glob("*.c*"))
+    sources = [ROOT / name for name in SHARED] + sorted((ROOT / "csrc" / "cuda").glob("*.c[pu]*"))
 
     def compiled(source: Path) -> Path:
         to = folder / f"{source.name}.o"
