@@ -244,7 +244,7 @@ def test_verify_finds_what_breaks_the_promise() -> None:
         ({"threshold": float("nan")}, ValueError, "got nan"),
         ({"threshold": "high"}, TypeError, "threshold must be a number, got str"),
         ({"threshold": True}, TypeError, "threshold must be a number, got bool"),
-        ({"device": "cuda"}, ValueError, "only knn_graph and select have CUDA"),
+        ({"device": "cuda"}, ValueError, "have CUDA kernels"),
         ({"must_keep": [7]}, ValueError, r"must_keep must hold row numbers in \[0, 7\), got 7"),
         ({"priority": [1, 2]}, ValueError, "priority must have one entry per row"),
         (
