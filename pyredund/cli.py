@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 import pyredund
-from pyredund import _embeddings_file, _row_files, _selection_file
+from pyredund import _cli_images, _embeddings_file, _row_files, _selection_file
 from pyredund._agglomerative import LINKAGES
 from pyredund._cli_bench import bench
 from pyredund._cli_options import (
@@ -46,7 +46,7 @@ class _Commands(click.Group):
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             raise  # the reader of a pipe has gone: click ends quietly
-        except (ValueError, TypeError, MemoryError, OSError) as error:
+        except (ValueError, TypeError, MemoryError, OSError, ImportError) as error:
             where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise click.ClickException(f"{where}{what or type(error).__name__}") from error
@@ -260,3 +260,7 @@ def demo(figure: Path | None, no_figure: bool) -> None:
     from pyredund.demo import demo as run
 
     click.echo(run(None if no_figure else figure or PICTURE))
+
+
+for _command in (_cli_images.fit, _cli_images.embed, _cli_images.images):
+    main.add_command(_command)

@@ -18,8 +18,15 @@ from pyredund._checks import check_choice, check_int
 from pyredund.embed.arguments import check_positive, device_named, raise_first
 from pyredund.embed.augment import Augment, default_augment
 from pyredund.embed.batches import Block, read_blocks
-from pyredund.embed.build import build_network, channels_for, check_module, classes_of, digest_of, training_images
-from pyredund.embed.build import in_blocks as positions_in_blocks
+from pyredund.embed.build import (
+    build_network,
+    channels_for,
+    check_module,
+    classes_of,
+    digest_of,
+    in_blocks,
+    training_images,
+)
 from pyredund.embed.decode import MAX_PIXELS
 from pyredund.embed.embedded import EmbeddedImages, FinishedBlocks, Rows
 from pyredund.embed.images import ImageSource, Skipped, common_shape, image_source
@@ -53,16 +60,14 @@ class Embedder:
     seed : int, default 0
         Of first weights, order and augmentation.
     size : int, optional
-        Height and width that images are resized to. Default: the size they have, at most 224 px.
+        Height and width that images are resized to. Default: theirs, at most 224 px.
     max_pixels : int, default 100,000,000
         Files with more pixels are skipped.
 
     Attributes
     ----------
-    losses : list of float
-        Mean loss of each epoch of the last `fit`.
-    skipped : list of Skipped
-        Images that the last `fit` could not read.
+    losses, skipped : list
+        Mean loss of each epoch, and images that could not be read, of the last `fit`.
 
     Examples
     --------
@@ -154,15 +159,10 @@ class Embedder:
         progress : bool, default False
             A bar with rate and time left on standard error.
 
-        Returns
-        -------
-        Embedder
-            Itself.
-
         Notes
         -----
-        Time is epochs * n passes through the network, forth and back, twice that without labels. The loss is NT-Xent
-        (Chen and others, 2020), on the embedding itself: a small network gains nothing from a further head.
+        Time is epochs * n passes through the network, twice that without labels. The loss is NT-Xent (Chen and others,
+        2020), on the embedding itself.
         """
         check_choice("on_error", on_error, ["skip", "raise"])
         check_positive("temperature", temperature)
@@ -190,7 +190,7 @@ class Embedder:
             numbers = numbers[positions]
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                head = torch.nn.Linear(self._width(size, channels), classes).to(self.device)
+                head = torch.nn.Linear(self.network.dim, classes).to(self.device)
         plan = Plan(
             epochs, batch, float(temperature), float(learning_rate), self.seed, classes, digest_of(source, numbers)
         )
@@ -216,8 +216,7 @@ class Embedder:
             from 0 to 1, a tensor (n, channels, h, w), or a data set of torch whose items are images, or tuples that
             begin with one, or dicts with one under "image".
         blocks : path, optional
-            A folder in which each finished block is kept: the same call goes on from there after a crash. Remove it
-            when you have the result.
+            A folder in which finished blocks are kept; the same call goes on from there after a crash.
         on_error : {"skip", "raise"}, default "skip"
             What to do about an image that cannot be read.
         workers : int, optional
@@ -233,16 +232,14 @@ class Embedder:
         Raises
         ------
         ValueError
-            If no image can be read; with ``on_error="raise"``, if one cannot; and if nothing has been fitted, loaded
-            or given as weights.
+            If no image can be read, one cannot with ``on_error="raise"``, or nothing has been trained.
         """
         check_choice("on_error", on_error, ["skip", "raise"])
         if self.network is None and self.weights is None and isinstance(self.backbone, str):
             raise ValueError("embed needs a trained network: call fit first, load one, or pass weights")
         source = image_source(images, self.max_pixels)
         size, channels = self._build(source, fresh=False)
-        if on_error == "raise":
-            raise_first(source.refused, on_error)
+        raise_first(source.refused, on_error)
         finished = None if blocks is None else FinishedBlocks(Path(blocks), self.network, source)
         skipped = list(source.refused)
         positions: list[NDArray[np.int64]] = []
@@ -273,7 +270,7 @@ class Embedder:
         finished: FinishedBlocks | None,
         workers: int | None,
     ) -> Iterator[Rows]:
-        asked = positions_in_blocks(len(source), BLOCK)
+        asked = in_blocks(len(source), BLOCK)
         kept = [None if finished is None else finished.find(block) for block in asked]
         todo = [block for block, rows in zip(asked, kept, strict=True) if rows is None]
         made = read_blocks(source, todo, size, channels, workers)
@@ -303,10 +300,6 @@ class Embedder:
             self.network = build_network(self.backbone, self.dim, self.weights, *self.shape, self.seed).to(self.device)
         assert self.shape is not None
         return self.shape
-
-    def _width(self, size: tuple[int, int], channels: int) -> int:
-        with torch.inference_mode():
-            return int(self.network(torch.zeros(1, channels, *size, device=self.device)).shape[1])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the network into a folder: one safetensors file, settings as JSON in its head; nothing is pickled."""

@@ -47,6 +47,7 @@ class ImageNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32).view(1, -1, 1, 1))
         self.backbone = backbone
+        self.dim = features if dim is None else dim
         self.projection = nn.Identity() if dim is None else nn.Linear(features, dim)
         if dim is not None:
             nn.init.orthogonal_(self.projection.weight)  # keeps angles best where nothing has been trained yet
