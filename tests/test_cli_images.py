@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tests.command_line import fail, names_in, succeed
-from tests.image_files import spoil, write_digits
+from command_line import fail, names_in, succeed
+from image_files import spoil, write_digits
 
 pytest.importorskip("torch")
 pytest.importorskip("torchvision")

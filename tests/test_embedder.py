@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from image_files import digit_pixels, spoil, write_digits
 
 import pyredund
-from tests.image_files import digit_pixels, spoil, write_digits
 
 torch: Any = pytest.importorskip("torch")
 pytest.importorskip("torchvision")

@@ -101,7 +101,7 @@ def opened(path: str, max_pixels: int) -> Iterator[Image.Image]:
     except PermissionError:
         raise Unreadable("it may not be read (permission denied)") from None
     except Exception as error:  # Pillow's decoders raise whatever their parsers do: SyntaxError, struct.error, ...
-        raise Unreadable(f"it cannot be decoded: {error or type(error).__name__}") from None
+        raise Unreadable(f"it cannot be decoded: {str(error) or type(error).__name__}") from None
 
 
 @contextmanager

@@ -15,18 +15,10 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from pyredund._checks import check_choice, check_int
+from pyredund.embed import build
 from pyredund.embed.arguments import check_positive, device_named, raise_first
 from pyredund.embed.augment import Augment, default_augment
 from pyredund.embed.batches import Block, read_blocks
-from pyredund.embed.build import (
-    build_network,
-    channels_for,
-    check_module,
-    classes_of,
-    digest_of,
-    in_blocks,
-    training_images,
-)
 from pyredund.embed.decode import MAX_PIXELS
 from pyredund.embed.embedded import EmbeddedImages, FinishedBlocks, Rows
 from pyredund.embed.images import ImageSource, Skipped, common_shape, image_source
@@ -53,8 +45,7 @@ class Embedder:
     dim : int or None, default 64
         Dimensions of the embedding; None leaves the backbone's output as it is.
     weights : str or path, optional
-        "imagenet" (torchvision's, downloaded once), or a file of weights of the backbone: .safetensors, or one of
-        torch.save that ``weights_only=True`` can read. `fit` goes on from them.
+        "imagenet" (torchvision's, downloaded once), or a file with the backbone's: .safetensors, or of torch.save.
     device : str, default "auto"
         "cpu", "cuda", "cuda:1"; "auto" takes the GPU where torch has one.
     seed : int, default 0
@@ -97,7 +88,7 @@ class Embedder:
         self.device = device_named(device)
         self.weights = None if weights is None else os.fspath(weights)
         if not isinstance(backbone, str):
-            check_module(backbone)
+            build.check_module(backbone)
         elif check_choice("backbone", backbone, BACKBONES) == "auto":
             backbone = "resnet18" if self.device.type == "cuda" or self.weights == "imagenet" else SMALL
         if self.weights == "imagenet" and not (isinstance(backbone, str) and backbone in HEADS):
@@ -110,8 +101,7 @@ class Embedder:
 
     def __repr__(self) -> str:
         name = self.backbone if isinstance(self.backbone, str) else type(self.backbone).__name__
-        state = "no images seen" if self.shape is None else f"{self.shape[0][0]} x {self.shape[0][1]} px"
-        return f"Embedder({name}, dim={self.dim}, {self.device}, {state}, {len(self.losses)} epochs)"
+        return f"Embedder({name}, dim={self.dim}, {self.device}, {len(self.losses)} epochs)"
 
     def fit(
         self,
@@ -153,7 +143,7 @@ class Embedder:
             Go on from `checkpoint` if there is a state in it; on a CPU with the same number of threads and the same
             versions, the result is that of a run without interruption, bit for bit.
         on_error : {"skip", "raise"}, default "skip"
-            What to do about an image that cannot be read; the skipped are in `skipped`.
+            What to do about images that cannot be read; see `skipped`.
         workers : int, optional
             Processes that read files. Default: one a processor for 512 files or more.
         progress : bool, default False
@@ -171,9 +161,9 @@ class Embedder:
         if resume and checkpoint is None:
             raise ValueError("resume=True needs the checkpoint folder of the interrupted run, got checkpoint=None")
         source = image_source(images, self.max_pixels)
-        numbers, classes = (None, 0) if labels is None else classes_of(labels, source)
+        numbers, classes = (None, 0) if labels is None else build.classes_of(labels, source)
         size, channels = self._build(source, fresh=True)
-        read, positions, skipped = training_images(source, size, channels, workers)
+        read, positions, skipped = build.training_images(source, size, channels, workers)
         self.skipped = source.refused + skipped
         raise_first(self.skipped, on_error)
         n = len(positions)
@@ -191,9 +181,8 @@ class Embedder:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 head = torch.nn.Linear(self.network.dim, classes).to(self.device)
-        plan = Plan(
-            epochs, batch, float(temperature), float(learning_rate), self.seed, classes, digest_of(source, numbers)
-        )
+        digest = build.digest_of(source, numbers)
+        plan = Plan(epochs, batch, float(temperature), float(learning_rate), self.seed, classes, digest)
         augment = default_augment(size, channels) if augment is None else augment
         self.losses = train(self.network, head, plan, n, read, numbers, augment, self.device, folder, resume, progress)
         return self
@@ -217,12 +206,8 @@ class Embedder:
             begin with one, or dicts with one under "image".
         blocks : path, optional
             A folder in which finished blocks are kept; the same call goes on from there after a crash.
-        on_error : {"skip", "raise"}, default "skip"
-            What to do about an image that cannot be read.
-        workers : int, optional
-            Processes that read files. Default: one a processor for 512 files or more.
-        progress : bool, default False
-            A bar with rate and time left on standard error.
+        on_error, workers, progress
+            As for `fit`.
 
         Returns
         -------
@@ -270,7 +255,7 @@ class Embedder:
         finished: FinishedBlocks | None,
         workers: int | None,
     ) -> Iterator[Rows]:
-        asked = in_blocks(len(source), BLOCK)
+        asked = build.in_blocks(len(source), BLOCK)
         kept = [None if finished is None else finished.find(block) for block in asked]
         todo = [block for block, rows in zip(asked, kept, strict=True) if rows is None]
         made = read_blocks(source, todo, size, channels, workers)
@@ -296,8 +281,9 @@ class Embedder:
             if self.shape is None:
                 size, channels = common_shape(source, LARGEST_SIDE)
                 size = size if self.size is None else (self.size, self.size)
-                self.shape = size, channels_for(self.backbone, size, channels)
-            self.network = build_network(self.backbone, self.dim, self.weights, *self.shape, self.seed).to(self.device)
+                self.shape = size, build.channels_for(self.backbone, size, channels)
+            network = build.build_network(self.backbone, self.dim, self.weights, *self.shape, self.seed)
+            self.network = network.to(self.device)
         assert self.shape is not None
         return self.shape
 
@@ -324,7 +310,7 @@ class Embedder:
         Parameters
         ----------
         folder : path
-            The folder.
+            Where.
         backbone : torch.nn.Module, optional
             Where the embedder was made of a module, one of the same structure: files hold weights, never code.
         device : str, default "auto"
@@ -347,7 +333,7 @@ class Embedder:
         )
         height, width, channels = settings["shape"]
         found.shape = (height, width), channels
-        network = build_network(found.backbone, found.dim, None, *found.shape, found.seed)
+        network = build.build_network(found.backbone, found.dim, None, *found.shape, found.seed)
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
