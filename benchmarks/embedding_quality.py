@@ -83,7 +83,7 @@ def average_precision(queries: Rows, originals: Rows) -> float:
 
 def pca(images: Images) -> Embed:
     centre, axes = principal_axes(images, DIM)
-    return lambda found: (flat(found) - centre) @ axes
+    return lambda found: ((flat(found) - centre) @ axes).astype(np.float32)
 
 
 def embedders(images: Images, labels: NDArray[np.uint8], epochs: int | None) -> dict[str, Callable[[], Embed]]:

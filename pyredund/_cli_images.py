@@ -129,7 +129,7 @@ def embed(
         raise click.UsageError("--blocks needs --model: blocks of a network that is trained anew cannot be used again")
     found = _embedded(folder, model, epochs, blocks, skipped_file, quiet)
     with written_whole(output.with_suffix(".txt")) as file:
-        file.write(_lines(found.ids))
+        file.write(_lines(list(found.ids)))
     with written_whole(output) as file:
         np.save(file, found.embeddings, allow_pickle=False)
     _say(f"Written to {output}, names to {output.with_suffix('.txt')}", quiet)
@@ -173,7 +173,7 @@ def images(
         if output.suffix.lower() == ".txt":
             file.write(_lines([str(found.ids[row]) for row in selection.indices]))
         else:
-            file.write(_table(found.ids, selection))
+            file.write(_table(list(found.ids), selection))
     _say(f"Written to {output}", quiet)
 
 
