@@ -29,7 +29,8 @@ Ids = NDArray[np.int32]
 
 CANDIDATE_BYTES = 112  # of a pair while its clusters merge
 FEW, PER_CLUSTER = 1 << 21, 4  # candidates of a stage that are always welcome, and those for each cluster
-FEW_POINTS, FEW_ROWS = 64, 4096  # of which all pairs are candidates, unless these are rows of large clusters
+FEW_POINTS = 64  # of which all pairs are candidates; of four times as many where clusters cannot be large:
+FEW_ROWS = 4096
 SAMPLE = 512  # rows whose nearest neighbours stand for all
 SHARE, MOST_SHARE = 2.6, 0.6  # clusters with their neighbour within the limit for each merge wanted; and of all at most
 HALVINGS, CLOSE = 24, 2.0**-36
@@ -147,7 +148,8 @@ def _candidates(
 ) -> Candidates:
     """Candidates of the next stage, with a limit above `done`: at least one merge, or a limit that is higher."""
     n = len(points.rows.matrix)
-    if n <= FEW_POINTS or (n * (n - 1) // 2 <= FEW and (points.linkage == "average" or rows.n_distinct <= FEW_ROWS)):
+    small = points.linkage == "average" or rows.n_distinct <= FEW_ROWS
+    if n <= (4 * FEW_POINTS if small else FEW_POINTS):
         left, right = np.triu_indices(n, 1)
         return Candidates(left.astype(np.int32), right.astype(np.int32), np.inf)
     nearest = _nearest_heights(points, clusters, rows, engine)

@@ -35,6 +35,8 @@ class Curve:
     >>> import pyredund
     >>> embeddings = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.6, 0.8]]
     >>> curve = pyredund.select(embeddings, keep=1).curve()
+    >>> curve
+    Curve(of 4 rows; lost on average: 0.24801 at 1 ... 0.00000 at 4 kept; knee at 2)
     >>> curve.kept, curve.lost.round(3)
     (array([1, 2, 3, 4]), array([0.248, 0.05 , 0.   , 0.   ]))
     >>> curve.knee
@@ -44,6 +46,10 @@ class Curve:
     n_rows: int
     kept: NDArray[np.int64]
     lost: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        first, last = (f"{self.lost[end]:.5f} at {self.kept[end]}" for end in (0, -1))
+        return f"Curve(of {self.n_rows} rows; lost on average: {first} ... {last} kept; knee at {self.knee})"
 
     @property
     def share(self) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -150,6 +152,33 @@ def test_many_rows_are_clustered_as_scipy_does(linkage: str) -> None:
         assert np.diff(theirs[6000 - n_clusters - 1 : 6000 - n_clusters + 1, 2]) > 1e-9
         labels = pyredund.agglomerative_labels(x, n_clusters, linkage=linkage)
         np.testing.assert_array_equal(labels, cut(theirs, 6000, n_clusters))
+
+
+@pytest.mark.parametrize("n", [255, 256, 257, 1500])
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_a_few_hundred_rows_are_clustered_as_scipy_does(n: int, linkage: str) -> None:
+    """Around the size up to which all pairs are candidates at once, and above."""
+    x = np.random.default_rng(n).normal(size=(n, 12)).astype(np.float32)
+    theirs = scipy_merges(x, linkage)
+    for n_clusters in (n * 9 // 10, n // 2, n // 10, 2):
+        labels = pyredund.agglomerative_labels(x, n_clusters, linkage=linkage)
+        np.testing.assert_array_equal(labels, cut(theirs, n, n_clusters))
+
+
+def test_2000_rows_take_less_memory_than_a_tenth_of_their_pairs() -> None:
+    """In a process of its own, since peaks never fall."""
+    code = """
+import resource
+import numpy as np
+import pyredund
+rows = np.random.default_rng(0).normal(size=(2000, 16)).astype(np.float32)
+pyredund.agglomerative_labels(rows[:300], 200)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pyredund.agglomerative_labels(rows, 1800)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    taken = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert taken <= 22_000  # KiB; all pairs of candidates would take 220,000
 
 
 @pytest.mark.parametrize("linkage", LINKAGES)
