@@ -10,14 +10,6 @@ namespace pyredund {
 namespace py = pybind11;
 namespace {
 
-// An array that takes over the vector's memory.
-template <typename T>
-py::array_t<T> moved(std::vector<T>&& values) {
-  auto* const held = new std::vector<T>(std::move(values));
-  const py::capsule owner(held, [](void* vector) { delete static_cast<std::vector<T>*>(vector); });
-  return py::array_t<T>(static_cast<py::ssize_t>(held->size()), held->data(), owner);
-}
-
 // (rows, columns, similarities), or None where there are more than `most` pairs.
 py::object similar_pairs(const Array<float>& rows, std::int64_t dim, const py::object& sketch,
                          const std::optional<Array<float>>& reference, double threshold, std::int64_t most,

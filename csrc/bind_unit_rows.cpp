@@ -44,6 +44,21 @@ void expand_identical_rows(const Array<std::int32_t>& distinct_indices, const Ar
   });
 }
 
+// (indptr, indices, similarities) of the distinct rows.
+py::tuple collapse_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                         const Array<float>& similarities, const Array<std::int32_t>& class_of,
+                         const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members) {
+  const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  const cpu::Members view{member_ptr.data(), members.data()};
+  const std::int32_t* const classes = class_of.data();
+  const std::int64_t n_distinct = member_ptr.shape(0) - 1;
+  cpu::DistinctGraph found;
+  run_interruptibly(py::none(),
+                    [&](Watch& watch) { found = cpu::collapse_lists(graph, classes, view, n_distinct, watch); });
+  return py::make_tuple(moved(std::move(found.indptr)), moved(std::move(found.indices)),
+                        moved(std::move(found.similarities)));
+}
+
 // similarities[i] of the rows x[i] and y[i] of two matrices.
 void similarities(const Array<float>& rows, const Array<float>& others, Array<float>& out, const std::string& isa) {
   const cpu::Kernels& kernels = cpu::kernels_for(isa);
@@ -70,6 +85,9 @@ void bind_unit_rows(py::module_& module) {
   module.def("expand_identical_rows", &expand_identical_rows, arg("distinct_indices").noconvert(),
              arg("distinct_similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert(), arg("self_join"), arg("indices").noconvert(), arg("similarities").noconvert());
+  module.def("collapse_lists", &collapse_lists, arg("indptr").noconvert(), arg("indices").noconvert(),
+             arg("similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
+             arg("members").noconvert());
   module.def("similarities", &similarities, arg("rows").noconvert(), arg("others").noconvert(), arg("out").noconvert(),
              arg("isa"));
 }

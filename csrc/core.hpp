@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <utility>
 #include <vector>
 
 #include "matrix_view.hpp"
@@ -37,6 +38,14 @@ inline NeighborGraph view_graph(const Array<std::int64_t>& indptr, const Array<s
 template <typename T>
 pybind11::array_t<T> as_array(const std::vector<T>& values) {
   return pybind11::array_t<T>(static_cast<pybind11::ssize_t>(values.size()), values.data());
+}
+
+// An array that takes over the vector's memory.
+template <typename T>
+pybind11::array_t<T> moved(std::vector<T>&& values) {
+  auto* const held = new std::vector<T>(std::move(values));
+  const pybind11::capsule owner(held, [](void* vector) { delete static_cast<std::vector<T>*>(vector); });
+  return pybind11::array_t<T>(static_cast<pybind11::ssize_t>(held->size()), held->data(), owner);
 }
 
 }  // namespace pyredund

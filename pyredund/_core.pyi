@@ -34,6 +34,14 @@ def expand_identical_rows(
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
 ) -> None: ...
+def collapse_lists(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    class_of: NDArray[np.int32],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
 def similarities(
     rows: NDArray[np.float32], others: NDArray[np.float32], out: NDArray[np.float32], isa: str
 ) -> None: ...

@@ -9,6 +9,8 @@ from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
+ROWS_AT_ONCE = 1 << 14
+
 
 def check_graph(graph: object, n: int) -> NeighborGraph:
     """The graph, if it joins n rows with each other."""
@@ -19,8 +21,11 @@ def check_graph(graph: object, n: int) -> NeighborGraph:
             f"graph must join the {n} rows of embeddings with each other, got {graph.n_rows} rows and "
             f"{graph.n_columns} columns"
         )
-    if (graph.indices == np.repeat(np.arange(n, dtype=np.int32), np.diff(graph.indptr))).any():
-        raise ValueError("graph must not list a row among its own neighbours")
+    for start in range(0, n, ROWS_AT_ONCE):  # the numbers of the rows, once an edge, would be half a graph more
+        indptr = graph.indptr[start : start + ROWS_AT_ONCE + 1]
+        own = np.repeat(np.arange(start, start + len(indptr) - 1, dtype=np.int32), np.diff(indptr))
+        if (graph.indices[indptr[0] : indptr[-1]] == own).any():
+            raise ValueError("graph must not list a row among its own neighbours")
     return graph
 
 
@@ -44,14 +49,7 @@ def distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
     """The graph of all rows as a graph of the distinct ones: each keeps its first row's list, a class counting once."""
     if rows.class_of is None:
         return graph
-    lengths = np.diff(graph.indptr)[rows.first]
-    starts = np.repeat(graph.indptr[rows.first], lengths)
-    within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    edges = starts + within
-    source = np.repeat(np.arange(rows.n_distinct, dtype=np.int64), lengths)
-    target = rows.class_of[graph.indices[edges]]
-    _, first_seen = np.unique(source * rows.n_distinct + target, return_index=True)
-    chosen = np.sort(first_seen)
-    chosen = chosen[source[chosen] != target[chosen]]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(source[chosen], minlength=rows.n_distinct))])
-    return NeighborGraph(indptr, target[chosen], graph.similarities[edges[chosen]], rows.n_distinct, rows.n_distinct)
+    arrays = _core.collapse_lists(
+        graph.indptr, graph.indices, graph.similarities, rows.class_of, rows.member_ptr, rows.members
+    )
+    return NeighborGraph(*arrays, rows.n_distinct, rows.n_distinct)

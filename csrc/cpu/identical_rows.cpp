@@ -82,4 +82,33 @@ void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class
   }
 }
 
+DistinctGraph collapse_lists(const NeighborGraph& graph, const std::int32_t* class_of, const Members& members,
+                             std::int64_t n_distinct, Watch& watch) {
+  std::int64_t most = 0;
+  for (std::int64_t c = 0; c < n_distinct; ++c) {
+    const std::int32_t row = members.members[members.member_ptr[c]];
+    most += graph.indptr[row + 1] - graph.indptr[row];
+  }
+  DistinctGraph found;
+  found.indptr.reserve(static_cast<std::size_t>(n_distinct) + 1);
+  found.indptr.push_back(0);
+  found.indices.reserve(static_cast<std::size_t>(most));
+  found.similarities.reserve(static_cast<std::size_t>(most));
+  std::vector<std::int32_t> listed_by(static_cast<std::size_t>(n_distinct), -1);
+  for (std::int32_t c = 0; c < n_distinct; ++c) {
+    if (c % 4096 == 0) check(watch);
+    listed_by[c] = c;  // no class is its own neighbour
+    const std::int32_t row = members.members[members.member_ptr[c]];
+    for (std::int64_t e = graph.indptr[row]; e < graph.indptr[row + 1]; ++e) {
+      const std::int32_t other = class_of[graph.indices[e]];
+      if (listed_by[other] == c) continue;
+      listed_by[other] = c;
+      found.indices.push_back(other);
+      found.similarities.push_back(graph.similarities[e]);
+    }
+    found.indptr.push_back(static_cast<std::int64_t>(found.indices.size()));
+  }
+  return found;
+}
+
 }  // namespace pyredund::cpu

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "neighbor_graph.hpp"
 #include "watch.hpp"
 
 namespace pyredund::cpu {
@@ -33,5 +35,17 @@ struct DistinctLists {
 void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class_of, std::int64_t rows,
                            const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
                            float* similarities, Watch& watch);
+
+// A graph of distinct rows, row after row as in NeighborGraph.
+struct DistinctGraph {
+  std::vector<std::int64_t> indptr;
+  std::vector<std::int32_t> indices;
+  std::vector<float> similarities;
+};
+
+// Turns lists of rows into lists of distinct rows: each takes that of its first member, in which every other class
+// counts once, where it comes first.
+DistinctGraph collapse_lists(const NeighborGraph& graph, const std::int32_t* class_of, const Members& members,
+                             std::int64_t n_distinct, Watch& watch);
 
 }  // namespace pyredund::cpu
