@@ -57,7 +57,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         if getattr(parsed, option) < 1:
             parser.error(f"--{option.replace('_', '-')} must be at least 1, got {getattr(parsed, option)}")
     if not installed("threadpoolctl"):
-        parser.error("threadpoolctl is not installed: pip install 'pyredund[bench]'")
+        parser.error('threadpoolctl is not installed: pip install ".[bench]"')
     return parsed
 
 

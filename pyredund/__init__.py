@@ -7,8 +7,8 @@ try:
 except ImportError as error:
     raise ImportError(
         f"pyredund's compiled core is missing beside {__file__}: in the source folder, work from another folder or "
-        "install with pip install -e ."
-    ) from error
+        f"install with pip install -e . ({error})"
+    ) from None
 
 from pyredund._agglomerative import agglomerative_labels
 from pyredund._curve import Curve
@@ -22,11 +22,10 @@ from pyredund._selection import Selection
 from pyredund._version import __version__
 
 if TYPE_CHECKING:
-    from pyredund.embed import Embedder
+    from pyredund.embed import Embedder  # noqa: F401
 
-__all__ = [
+__all__ = [  # without Embedder: importing * must not need torch
     "Curve",
-    "Embedder",
     "NeighborGraph",
     "Selection",
     "__version__",

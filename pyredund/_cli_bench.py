@@ -151,5 +151,5 @@ def _draw(path: Path, scaling: Scaling) -> str:
     try:
         draw_scaling(path, scaling)
     except ImportError:
-        return 'No picture: it needs matplotlib, which this command installs: pip install "pyredund[report]"'
+        return "No picture: it needs matplotlib, which is not installed here: pip install matplotlib"
     return f"Curves drawn to {path}"

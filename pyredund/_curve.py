@@ -84,9 +84,11 @@ def curve_of(selection: Selection) -> Curve:
         lost = np.concatenate([[0], np.cumsum(costs)])[::-1]
         return Curve(n, np.arange(size, n + 1), lost / (total * ONE))
     if not isinstance(history, InsertionHistory):
-        raise ValueError(
-            f"method must be removal, insertion or kcenter for a curve, and its log be there; this is {selection!r}"
-        )
+        if selection.method in ("removal", "insertion", "kcenter"):
+            why = "this selection has no log: with groups of given shares, or a reference, there is none"
+        else:
+            why = f"method must be removal, insertion or kcenter for a curve, got {selection.method!r}"
+        raise ValueError(why)
     lost = _lost_while_picking(history, weights, selection.n_reference)
     fewest = max(1, history.n_forced - selection.n_reference)
     kept = np.arange(fewest, size + 1)

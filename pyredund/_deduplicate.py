@@ -126,7 +126,7 @@ def deduplicate(
 
 def _check_threshold(threshold: object) -> float:
     if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
-        raise TypeError(f"threshold must be a number, got {type(threshold).__name__}")
+        raise TypeError(f"threshold must be a number, got {threshold!r} of type {type(threshold).__name__}")
     lowest = float(threshold)
     if not 0 < lowest <= 1:  # nor is NaN
         raise ValueError(f"threshold must be in (0, 1], got {threshold}")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 @contextmanager
 def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write into that takes its name only when the block ends without an exception."""
+    _check_path(path)
     target = Path(os.path.realpath(path))  # a link keeps pointing to what is written
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path must lie in a folder that exists: there is no folder {target.parent}")
@@ -41,12 +42,13 @@ def save_arrays(path: str | PathLike[str], kind: str, arrays: Mapping[str, Any])
 
 def load_arrays(path: str | PathLike[str], kind: str, names: list[str]) -> dict[str, NDArray[Any]]:
     """Read the named arrays of a file that `save_arrays` wrote for the same kind of object."""
+    _check_path(path)
     meant = f"path must name a file written by {kind}.save"
     try:
         with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, "path must name a file that exists", os.fspath(path)) from None
     except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{meant}, and {os.fspath(path)} is none: {error}") from None
     found = str(arrays.get("kind", "something else"))
@@ -56,6 +58,11 @@ def load_arrays(path: str | PathLike[str], kind: str, names: list[str]) -> dict[
     if missing:
         raise ValueError(f"{meant}; {os.fspath(path)} lacks {', '.join(missing)}")
     return arrays
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"path must be a string or a path, got {path!r} of type {type(path).__name__}")
 
 
 @contextmanager

@@ -42,7 +42,11 @@ def row_source(name: str, embeddings: object) -> RowSource:
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     shape = tuple(int(extent) for extent in array.shape)
     if len(shape) != 2:
-        hint = "; for a single coordinate per row use embeddings.reshape(-1, 1)" if len(shape) == 1 else ""
+        hints = {1: f"; for a single coordinate per row use {name}.reshape(-1, 1)"}
+        many = f"; for images or the like, embed them, or use {name}.reshape({shape[0] if shape else 0}, -1)"
+        if shape == (0,):
+            hints[1] = ", which is empty: there must be at least 1 row"
+        hint = hints.get(len(shape), many if len(shape) > 2 else "")
         raise ValueError(f"{name} must have two dimensions (rows, coordinates), got shape {shape}{hint}")
     if shape[1] < 1:
         raise ValueError(f"{name} must have at least 1 coordinate per row, got shape {shape}")

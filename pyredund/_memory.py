@@ -27,7 +27,7 @@ def check_memory(what: str, wanted: int, max_memory: int | None) -> None:
     """Raise MemoryError when `wanted` bytes exceed `max_memory` or what the machine has left, less a margin."""
     if max_memory is not None:
         if wanted > check_int("max_memory", max_memory, at_least=1):
-            raise MemoryError(f"{what} would take {readable(wanted)}, more than max_memory={readable(max_memory)}")
+            raise MemoryError(f"{what} would take {readable(wanted)}, more than max_memory={max_memory}")
         return
     available = available_memory()
     if available is not None and wanted > available - MARGIN:

@@ -111,7 +111,10 @@ class NeighborGraph:
                [0. , 0. , 0.8],
                [0. , 0.8, 0. ]], dtype=float32)
         """
-        import scipy.sparse
+        try:
+            import scipy.sparse
+        except ImportError:
+            raise ImportError("to_scipy needs SciPy: pip install scipy") from None
 
         data = (self.similarities, self.indices, self.indptr)
         return scipy.sparse.csr_array(data, shape=(self.n_rows, self.n_columns))

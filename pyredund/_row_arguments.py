@@ -22,13 +22,14 @@ def row_mask(name: str, rows: Iterable[int] | None, n: int) -> NDArray[np.bool_]
     try:
         indices = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows))
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a list of row numbers, got {rows!r}") from None
+        raise TypeError(f"{name} must be a list of row numbers, got {rows!r} of type {type(rows).__name__}") from None
     if indices.size == 0:
         return mask
     if indices.dtype.kind == "b":
         raise TypeError(f"{name} must be a list of row numbers, got a mask: use np.flatnonzero(mask)")
     if indices.ndim != 1 or indices.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be a list of row numbers, got {indices.dtype} of shape {indices.shape}")
+        shown = f"{indices.flat[0]!r}, ..." if indices.size > 1 else repr(indices.flat[0])
+        raise TypeError(f"{name} must be a list of row numbers, got {shown} ({indices.dtype}) of shape {indices.shape}")
     outside = indices[(indices < 0) | (indices >= n)]
     if len(outside):
         raise ValueError(f"{name} must hold row numbers in [0, {n}), got {outside[0]}")
@@ -82,7 +83,8 @@ def group_codes(groups: object, n: int) -> tuple[NDArray[Any], NDArray[np.int64]
     try:
         known, codes = np.unique(labels, return_inverse=True)
     except TypeError:
-        raise TypeError("groups must hold labels of one kind, numbers or strings, got several") from None
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
+        raise TypeError(f"groups must hold labels of one kind that can be ordered, got {kinds}") from None
     return known, codes.astype(np.int64)
 
 

@@ -128,9 +128,11 @@ class Selection(SelectionFields):
         downwards = f"from {fewest} ({why}) to {size}" if fewest else f"at most {size}"
         bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
         bound = bounds.get(type(self._history), f"{size}")
+        instead = f"call select(embeddings, keep={keep!r}, method={self.method!r}) instead"
+        if self.threshold is not None:
+            instead = f"deduplicate has a threshold instead of a size, here {self.threshold}: call it with another"
         raise ValueError(
-            f"keep must be {bound} here, where {self.method} kept {size} rows, got {keep!r} ({n_keep} rows); call "
-            f"select(embeddings, keep={keep!r}, method={self.method!r}) instead"
+            f"keep must be {bound} here, where {self.method} kept {size} rows, got {keep!r} ({n_keep} rows); {instead}"
         )
 
     def curve(self) -> Curve:
@@ -238,8 +240,12 @@ class Selection(SelectionFields):
         ValueError
             If the number of samples differs from the number of rows.
         """
-        from torch.utils.data import Subset
-
+        try:
+            from torch.utils.data import Subset
+        except ImportError:
+            raise ImportError(
+                "subset needs torch (pip install torch); without it: [samples[row] for row in selection.indices]"
+            ) from None
         if hasattr(dataset, "__len__") and len(dataset) != len(self.mask):
             raise ValueError(f"dataset must have one sample per row, {len(self.mask)}, got {len(dataset)}")
         return Subset(dataset, self.indices.tolist())

@@ -155,7 +155,8 @@ def _lanes(products: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _unit_rows(x: NDArray[np.float64]) -> NDArray[np.float32]:
     if not np.isfinite(x).all():
-        raise ValueError("embeddings must be finite")
+        bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+        raise ValueError(f"embeddings must be finite: {len(bad)} of {len(x)} rows hold NaN or infinity (row {bad[0]})")
     largest = np.abs(x).max(axis=1)
     exponent = np.frexp(largest)[1] - 1
     extreme = (largest > 0) & ((exponent < -400) | (exponent > 400))

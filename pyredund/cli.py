@@ -30,6 +30,7 @@ from pyredund._cli_options import (
     share_or_count,
     threads_option,
 )
+from pyredund._device import why_no_cuda
 from pyredund._methods import METHODS
 
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
@@ -239,7 +240,7 @@ def info(as_json: bool) -> None:
     click.echo(f"pyredund         {config['version']}")
     click.echo(f"Instruction set  {config['isa']}{available}")
     click.echo(f"Threads          {config['n_threads']}")
-    click.echo(f"CUDA             {'yes' if config['cuda'] else 'no'}")
+    click.echo(f"CUDA             {'yes' if config['cuda'] else f'no: {why_no_cuda()}'}")
     click.echo(f"Python           {config['python']}")
     click.echo(f"NumPy            {config['numpy']}")
 

@@ -113,7 +113,7 @@ def _draw(path: Path, images: NDArray[np.uint8], removal: pyredund.Selection) ->
     try:
         draw_pairs(path, images, removal)
     except ImportError:
-        return 'No picture: it needs matplotlib, which this command installs: pip install "pyredund[report]"'
+        return "No picture: it needs matplotlib, which is not installed here: pip install matplotlib"
     except OSError as error:
         return f"No picture: {path} could not be written ({error.strerror or error})"
     return f"Picture of removed digits beside what stands for them: {path}"

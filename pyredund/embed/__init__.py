@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-_missing = [name for name in ("torch", "torchvision", "PIL", "safetensors") if find_spec(name) is None]
+_PACKAGES = {"torch": "torch", "torchvision": "torchvision", "PIL": "pillow", "safetensors": "safetensors"}
+_missing = [package for module, package in _PACKAGES.items() if find_spec(module) is None]
 if _missing:
     raise ImportError(
-        f"pyredund.Embedder needs {', '.join(_missing)}, not installed here; this command installs what it needs: "
-        'pip install "pyredund[embed]"'
+        f"pyredund.Embedder needs {', '.join(_missing)}, not installed here: pip install {' '.join(_missing)}"
     )
 
 from pyredund.embed.embedded import EmbeddedImages  # noqa: E402
