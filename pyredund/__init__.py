@@ -22,7 +22,7 @@ from pyredund._selection import Selection
 from pyredund._version import __version__
 
 if TYPE_CHECKING:
-    from pyredund.embed import Embedder  # noqa: F401
+    from pyredund.embed import Embedder as Embedder
 
 __all__ = [  # without Embedder: importing * must not need torch
     "Curve",

@@ -126,7 +126,7 @@ def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: p
     for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
         monkeypatch.delitem(sys.modules, name)
     last = demo(tmp_path / "pairs.png").splitlines()[-1]
-    assert last == 'No picture: it needs matplotlib, which is not installed here: pip install matplotlib'
+    assert last == "No picture: it needs matplotlib, which is not installed here: pip install matplotlib"
     assert not list(tmp_path.iterdir())
 
 
