@@ -79,6 +79,7 @@ def _read_npy(path: Path, what: str, kinds: str) -> NDArray[Any]:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} cannot be read as .txt: {error}") from None
+    return text.removesuffix("\n").split("\n") if text else []

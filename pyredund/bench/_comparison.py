@@ -117,6 +117,11 @@ class Comparison:
 
     def verdict(self, keep: int) -> str:
         """One sentence: which columns somebody else wins."""
+        fit = [entry for entry in self.at(keep) if entry.is_comparable]
+        if not any(entry.contender.is_ours for entry in fit):
+            return "No method of pyredund kept that many rows here: nothing to compare."
+        if all(entry.contender.is_ours for entry in fit):
+            return "Only pyredund's methods kept that many rows here: nothing to compare them with."
         lost = []
         for column in COLUMNS:
             best = self.best(column, keep)
@@ -124,7 +129,7 @@ class Comparison:
                 lost.append(f"{column.title} ({', '.join(entry.contender.name for entry in best)})")
         if lost:
             return f"Best, and not pyredund's: {'; '.join(lost)}."
-        return "pyredund has the best of every column."
+        return "The best of every column is one of pyredund's methods, another from column to column."
 
     def table(self, keep: int) -> str:
         """The table of one size, in Markdown."""
@@ -267,7 +272,8 @@ def _entry(
             judged = asdict(quality(field.rows, outcome.result, field.groups, n_threads=field.n_threads))
         taken = {"seconds": outcome.seconds, "extra_bytes": outcome.extra_bytes, "failure": outcome.failure}
         found = {"quality": judged, **taken}
-        journal.put(key, found)
+        if outcome.failure is None:  # under other limits it may end
+            journal.put(key, found)
     judged = found["quality"]
     figures = {name: found[name] for name in ("seconds", "extra_bytes", "failure")}
     return Entry(contender, keep, None if judged is None else Quality(**judged), **figures)

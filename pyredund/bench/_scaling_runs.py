@@ -153,7 +153,8 @@ def _points(
             )
             found = {"seconds": outcome.seconds, "extra_bytes": outcome.extra_bytes, "failure": outcome.failure}
             found["partition"] = None if outcome.result is None else _mark(outcome.result)
-            journal.put(key, found)
+            if outcome.failure is None:  # under other limits it may end
+                journal.put(key, found)
         points.append(Point(contender.name, n, **found))
         if points[-1].failure:
             break
