@@ -222,7 +222,7 @@ def test_zero_rows_merge_with_each_other_first(linkage: str) -> None:
         ({"n_threads": 0}, ValueError, "n_threads must be at least 1, got 0"),
         ({"progress": 1}, TypeError, "progress must be"),
         ({"max_memory": 0}, ValueError, "max_memory must be at least 1, got 0"),
-        ({"max_memory": 100}, MemoryError, "clustering 7 rows would take .* more than max_memory=100 bytes"),
+        ({"max_memory": 100}, MemoryError, "clustering 7 rows would take .* more than max_memory=100"),
         ({"embeddings": np.empty((0, 3))}, ValueError, "embeddings must have at least 1 row to cluster, got 0"),
         ({"embeddings": [[1.0, float("nan")]], "n_clusters": 1}, ValueError, "embeddings must be finite: 1 of 1 rows"),
     ],
