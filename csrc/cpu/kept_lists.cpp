@@ -64,13 +64,14 @@ Neighbor KeptLists::nearest(std::int32_t i, std::int32_t but) {
   }
 }
 
-void KeptLists::for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit) {
+void KeptLists::for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit,
+                              const std::function<bool()>& enough) {
   const List row = list(i);
   std::int64_t at = first_[i];
   for (; at < row.length && row.similarities[at] == similarity; ++at) {
     if (kept_[row.ids[at]]) visit(row.ids[at]);
   }
-  if (at < row.length || complete_[i]) return;
+  if (at < row.length || complete_[i] || enough()) return;
   check(watch_);
   for (std::int64_t j = 0; j < rows_.rows; ++j) {  // the tie may go on beyond the list's end
     const auto id = static_cast<std::int32_t>(j);

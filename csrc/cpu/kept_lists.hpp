@@ -26,8 +26,10 @@ class KeptLists {
   // The first kept row in the ranking of row i, other than i and `but`.
   Neighbor nearest(std::int32_t i, std::int32_t but = -1);
 
-  // Visits every kept row that is exactly as similar to row i as `similarity`, that of its nearest kept row.
-  void for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit);
+  // Visits the kept rows that are exactly as similar to row i as `similarity`, that of its nearest kept row: those in
+  // its list, and then, if the tie may go on beyond the list and `enough` says no, all. Ids beyond are higher.
+  void for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit,
+                     const std::function<bool()>& enough);
 
  private:
   struct List {

@@ -139,9 +139,12 @@ class Removal {
     Neighbor nearest = lists_.nearest(i);
     if (nearest.id < 0) throw std::logic_error("no row is kept that could stand for a removed one");
     if (has_identical_rows_) {  // otherwise lists are ordered by row already
-      lists_.for_each_tied(i, nearest.similarity, [&](std::int32_t c) {
+      const auto take_lower = [&](std::int32_t c) {
         if (lowest_live(c) < lowest_live(nearest.id)) nearest.id = c;
-      });
+      };
+      // Classes are numbered by their lowest rows, so none beyond can be lower than one that still has its lowest.
+      const auto has_lowest = [&] { return lowest_live(nearest.id) == lowest_[classes_.member_ptr[nearest.id]]; };
+      lists_.for_each_tied(i, nearest.similarity, take_lower, has_lowest);
     }
     similarity_[i] = nearest.similarity;
     next_served_[i] = first_served_[nearest.id];
