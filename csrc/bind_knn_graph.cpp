@@ -109,6 +109,8 @@ void bind_knn_graph(py::module_& module) {
   module.def(
       "scans_bytes", [](const std::string& isa) { return cpu::kernels_for(isa).bytes.scan_panel != nullptr; },
       arg("isa"));
+  module.def(
+      "has_narrow_sums", [](const std::string& isa) { return cpu::kernels_for(isa).bytes.narrow_sums; }, arg("isa"));
   module.def("panel_width", [](const std::string& isa) { return cpu::kernels_for(isa).panel_width; }, arg("isa"));
   module.def("locality_order", &locality_order, arg("rows").noconvert(), arg("leaf"), arg("n_threads"));
   module.def("arrange_rows", &arrange_rows, arg("rows").noconvert(), arg("order").noconvert(), arg("back"));

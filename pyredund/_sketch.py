@@ -22,6 +22,7 @@ from a sample.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,14 +33,15 @@ from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._unit_rows import UnitRows, padded
 
-LENGTHS = (16, 24, 32, 48, 64, 96, 128)
+LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 LONGEST = 256  # of a whole row as bytes
 SHORT = 16  # coordinates in which cells are made
 SAMPLE, PAIRS, BLOCKS = 4096, 384, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
 
 # Nanoseconds a pair on the machine that this was tuned on; only their ratios matter.
-TILE_COST, FLOAT_COST, BYTE_COST, NEAR_COST = 0.10, 0.030, 0.009, 0.02
+TILE_COST, FLOAT_COST, NEAR_COST = 0.10, 0.030, 0.02
+BYTE_COST = {True: 0.009, False: 0.0065}  # by whether sums of bytes are narrow
 SURVIVOR_COST, PRODUCT_COST = 12.0, 0.06
 
 Floats = NDArray[np.float32]
@@ -79,9 +81,8 @@ class _Directions:
         """The float32 form of about orthonormal columns."""
         matrix = np.zeros((basis.shape[1], stride), dtype=np.float32)
         matrix[:, : len(basis)] = basis.T
-        wide = matrix.astype(np.float64)
-        eps = float(np.linalg.norm(wide @ wide.T - np.eye(len(wide)))) + 1e-12
-        eta = len(wide) ** 0.5 * _rounding_of_products(stride)
+        eps = _departure(matrix) + 1e-12
+        eta = len(matrix) ** 0.5 * _rounding_of_products(stride)
         return cls(matrix, 2.0**-21 + 1.01 * (2 * eta + eps), 1.01 * (2 * eta + 3 * eps))
 
     def short(self, rows: Floats, engine: Engine) -> Doubles:
@@ -103,16 +104,75 @@ class _Rotation:
         """For rows of this many coordinates."""
         n_bytes = -(-z_dim // 4) * 4
         matrix = np.zeros((n_bytes, padded(z_dim)), dtype=np.float32)
-        matrix[:, :z_dim] = np.linalg.qr(np.random.default_rng(2).standard_normal((n_bytes, n_bytes)))[0][:, :z_dim]
-        wide = matrix[:, :z_dim].astype(np.float64)
-        eps = float(np.linalg.norm(wide.T @ wide - np.eye(z_dim)))
+        matrix[:, :z_dim] = _random_rotation(n_bytes)[:, :z_dim]
+        eps = _departure(matrix[:, :z_dim].T)
         eta = n_bytes**0.5 * _rounding_of_products(matrix.shape[1])
         return cls(matrix, 4.4 * (eps + 2 * eta))  # rows less their centre have norm 2.1 at most
 
 
+def _departure(rows: Floats) -> float:
+    """How far rows are from orthonormal: at least the spectral norm of rows @ rows.T less the identity."""
+    side = 64  # products this small are not given to the threads of a BLAS, which would go on spinning for a while
+    count, stride = (-(-extent // side) for extent in rows.shape)
+    wide = np.zeros((count * side, stride * side))
+    wide[: rows.shape[0], : rows.shape[1]] = rows
+    parts = wide.reshape(count, side, stride, side).swapaxes(1, 2)
+    squared = 0.0
+    for i in range(count):
+        for j in range(i + 1):
+            gram = np.matmul(parts[i], parts[j].swapaxes(1, 2)).sum(axis=0)
+            if i == j:
+                gram.flat[: max(0, min(side, len(rows) - i * side)) * (side + 1) : side + 1] -= 1
+            squared += float(np.einsum("ij,ij->", gram, gram)) * (1 if i == j else 2)
+    return math.sqrt(squared)
+
+
+def _random_rotation(size: int) -> Doubles:
+    """The discrete cosine transform of coordinates with random signs: it spreads every coordinate over all."""
+    places = np.arange(size)
+    waves = np.cos(np.pi / size * np.outer(places, places + 0.5)) * (2 / size) ** 0.5
+    waves[0] = size**-0.5
+    return np.asarray(waves * np.random.default_rng(2).choice([-1.0, 1.0], size), dtype=np.float64)
+
+
+def _orthonormal(rows: Floats, engine: Engine) -> Floats:
+    """Orthonormal rows, up to float32, with the same span: block Gram-Schmidt, twice (Giraud et al. 2005).
+
+    LAPACK's QR would leave the threads of a BLAS spinning beside the search's own. Rows that depend on others become
+    random ones.
+    """
+    side, rng = 32, np.random.default_rng(4)
+    basis = np.array(rows, dtype=np.float32)
+    for start in range(0, len(basis), side):
+        block: Doubles = basis[start : start + side].astype(np.float64)
+        before = basis[:start]
+        passes = 2
+        while passes:
+            passes -= 1
+            lengths = [_length(row) for row in block]
+            if start:
+                block -= products(products(block.astype(np.float32), before, engine), before.T, engine)
+            for i, row in enumerate(block):
+                row -= np.einsum("i,ij->j", np.einsum("ij,j->i", block[:i], row), block[:i])
+                if _length(row) <= 1e-5 * lengths[i]:
+                    row[:] = rng.standard_normal(len(row))
+                    passes = 2
+                row /= _length(row)
+        basis[start : start + side] = block
+    return basis
+
+
+def _length(row: Doubles) -> float:
+    return math.sqrt(np.einsum("i,i->", row, row))
+
+
 def _rounding_of_products(stride: int) -> float:
-    """How far a float32 product of two unit rows may be off that adds up eight partial sums (Higham 2002, 3.1)."""
-    return 1.01 * (stride / 8 + 8) * 2.0**-24
+    """How far a float32 product of two unit rows may be off that adds up partial sums first (Higham 2002, section 3.1).
+
+    Every product passes through at most this many additions: eight partial sums of every eighth product, or one of 32
+    products, and then one for each such sum.
+    """
+    return 1.01 * (stride / 8 + 40) * 2.0**-24
 
 
 class Layout(NamedTuple):
@@ -133,10 +193,12 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     if n < max(2, engine.sketch_from) or k < 1 or not _core.scans_bytes(engine.isa):
         return None
     count = min(n, max(SAMPLE, n // 64))
-    sample = rows.matrix[np.sort(np.random.default_rng(0).choice(n, count, replace=False)), :dim]
+    sample = rows.matrix[
+        np.random.default_rng(0).choice(n, count, replace=False), :dim
+    ]  # not sorted: its start stands for all
     lengths = _lengths(dim)
-    ladder = _ladder(lengths[-1], dim) if lengths else ()
-    basis = _leading_directions(sample[:SAMPLE], max(min(SHORT - 1, dim), *ladder, 0), engine)
+    longest = max((_ladder(length, dim)[-1] for length in lengths), default=0)
+    basis = _leading_directions(sample[:SAMPLE], max(min(SHORT - 1, dim), longest), engine)
     if threshold is None:
         thresholds = _thresholds(sample, k, n, engine)
     else:
@@ -205,7 +267,8 @@ def _typical_margin(rows: UnitRows, directions: _Directions | None, block: int, 
         z = part.astype(np.float64) if directions is None else directions.short(part, engine)
         norms = np.linalg.norm(z - z.mean(axis=0), axis=1)
         length = z.shape[1]
-        step = norms.max() / min(225.0, 127 * length**0.5 / 4.2)  # about as in sketch.cpp
+        finest = 225.0 if _core.has_narrow_sums(engine.isa) else np.inf
+        step = norms.max() / min(finest, 127 * length**0.5 / 4.2)  # about as in sketch.cpp
         margins.append(2 * float(np.median(norms)) * step * (length / 12) ** 0.5)
     return float(np.mean(margins))
 
@@ -213,7 +276,7 @@ def _typical_margin(rows: UnitRows, directions: _Directions | None, block: int, 
 def _ladder(length: int, dim: int) -> tuple[int, ...]:
     """Lengths of the bounds behind bytes of this length."""
     lengths = [length]
-    while 3 * lengths[-1] <= dim and lengths[-1] < 256:
+    while 3 * lengths[-1] <= dim and 2 * lengths[-1] <= LONGEST:
         lengths.append(2 * lengths[-1])
     return tuple(lengths)
 
@@ -221,14 +284,15 @@ def _ladder(length: int, dim: int) -> tuple[int, ...]:
 def _leading_directions(sample: Floats, count: int, engine: Engine) -> Doubles:
     """Orthonormal columns that span about the directions of largest second moment (subspace iteration)."""
     width = min(count + 8, sample.shape[1])
-    basis = np.random.default_rng(1).standard_normal((sample.shape[1], width), dtype=np.float32)
+    sample = sample[: max(1024, 8 * width)]
+    basis = np.random.default_rng(1).standard_normal((width, sample.shape[1]), dtype=np.float32)
     columns = np.ascontiguousarray(sample.T)
     for _ in range(2):
-        projected = products(sample, basis.T, engine)
-        basis = np.linalg.qr(products(columns, projected.T, engine))[0]
-    projected = products(sample, basis.T, engine)
-    _, vectors = np.linalg.eigh(products(projected.T, projected.T, engine))
-    return np.ascontiguousarray(products(basis, vectors[:, : -count - 1 : -1].T, engine), dtype=np.float64)
+        projected = products(basis, sample, engine)
+        basis = _orthonormal(products(projected, columns, engine), engine)
+    projected = products(basis, sample, engine)
+    _, vectors = np.linalg.eigh(products(projected, projected, engine))
+    return np.ascontiguousarray(products(basis.T, vectors[:, : -count - 1 : -1].T, engine), dtype=np.float64)
 
 
 def _thresholds(sample: Floats, k: int, n: int, engine: Engine) -> Floats:
@@ -262,7 +326,7 @@ def _cost(z: Doubles, layout: Layout, margin: float, dim: int, shorter: bool, en
     above = (products(narrow, narrow, engine) - np.minimum.outer(layout.thresholds, layout.thresholds))[pairs]
     length = z.shape[1]
     exactly = SURVIVOR_COST + PRODUCT_COST * dim
-    cost = NEAR_COST + layout.left * (TILE_COST + BYTE_COST * length)
+    cost = NEAR_COST + layout.left * (TILE_COST + BYTE_COST[_core.has_narrow_sums(engine.isa)] * length)
     survive = float((above >= -margin).mean())
     if not shorter:
         return float(cost + survive * exactly)

@@ -1,6 +1,7 @@
 // Checks the kernels of one instruction set (PYREDUND_ISA) against plain loops; prints the first difference and fails.
 // Coordinates are small integers: float32 sums of their products are exact, so the scan must find exactly the pairs
 // that reach a bar, equal scores included.
+#include <algorithm>
 #include <cstdio>
 #include <random>
 #include <set>
@@ -53,8 +54,10 @@ bool scan_is_right(const Kernels& kernels, const Scanner& scanner, const Data& d
       for (std::int64_t i = 0; i < data.dim; ++i) {
         score += data.rows[r * data.stride + i] * data.columns[c * data.stride + i];
       }
-      const float of_row = offset ? row_offsets[r] : 0.0f;  // moves the bars, not the score that is told
-      if (score + of_row >= row_bars[r] || score + of_row >= column_bars[c]) expected.insert({r, c, score});
+      const float of_row = offset ? row_offsets[r] : 0.0f;  // moves the bars
+      if (score + of_row >= row_bars[r] || score + of_row >= column_bars[c]) {
+        expected.insert({r, c, offset ? 0.0f : score});  // bytes tell no score
+      }
     }
   }
   std::vector<Survivor> survivors(roomy ? 8 * strip : strip + 1);
@@ -104,14 +107,18 @@ bool float_scan_is_right(const Kernels& kernels, std::int64_t dim, std::int64_t 
 bool byte_scan_is_right(const Kernels& kernels, std::int64_t dim, std::int64_t n_rows, std::int64_t n_columns,
                         bool roomy) {
   if (kernels.bytes.scan_panel == nullptr || dim % 4 != 0) return true;
-  // Numbers as large as sums of 16 bits allow: with 4 coordinates the largest there are.
-  const Data data = random_data(dim, n_rows, n_columns, dim == 4 ? 127 : 20, dim == 4 ? 64 : 20);
+  // Numbers as large as the sums allow: where they have 16 bits, only with 4 coordinates the largest there are.
+  const bool narrow = kernels.bytes.narrow_sums;
+  const Data data = random_data(dim, n_rows, n_columns, dim == 4 || !narrow ? 127 : 20,
+                                !narrow    ? 127
+                                : dim == 4 ? 64
+                                           : 20);
   std::vector<std::uint8_t> rows, columns;
   for (const float number : data.rows) rows.push_back(static_cast<std::uint8_t>(number + 128));
   for (const float number : data.columns) columns.push_back(static_cast<std::uint8_t>(number + 128));
   for (const bool pick : {false, true}) {
-    if (!scan_is_right(kernels, kernels.bytes, data, rows.data(), columns.data(), data.stride, 100.0f * dim, roomy,
-                       true, pick)) {
+    if (!scan_is_right(kernels, kernels.bytes, data, rows.data(), columns.data(), data.stride,
+                       narrow ? 100.0f * dim : 4000.0f * dim, roomy, true, pick)) {
       return false;
     }
   }
@@ -175,6 +182,60 @@ bool projection_is_right(const Kernels& kernels, std::int64_t stride, std::int64
   return true;
 }
 
+bool products_are_right(const Kernels& kernels, std::int64_t dim, std::int64_t n_rows, std::int64_t n_columns) {
+  const std::int64_t width = kernels.panel_width, stride = dim + 3, out_stride = width + 2;
+  const std::vector<float> rows = integers((n_rows + 4) * stride, -3, 3), columns = integers(n_columns * dim, -3, 3);
+  std::vector<std::int32_t> picks;
+  for (std::int64_t r = 0; r < n_rows; ++r) picks.push_back(static_cast<std::int32_t>(r + (r % 3 == 0 ? 4 : 0)));
+  std::vector<float> panel(width * (dim + 1), 99.0f);
+  kernels.floats.pack_panel(columns.data(), dim * sizeof(float), n_columns, dim, panel.data());
+  for (const bool picked : {false, true}) {
+    std::vector<float> out((n_rows + 1) * out_stride, 77.0f);
+    kernels.multiply_panel({rows.data(), stride, n_rows, picked ? picks.data() : nullptr, panel.data(), dim, n_columns,
+                            out.data(), out_stride});
+    for (std::int64_t at = 0; at < static_cast<std::int64_t>(out.size()); ++at) {
+      const std::int64_t r = at / out_stride, c = at % out_stride;
+      float expected = r < n_rows && c < n_columns ? 0.0f : 77.0f;
+      for (std::int64_t i = 0; r < n_rows && c < n_columns && i < dim; ++i) {
+        expected += rows[(picked ? picks[r] : r) * stride + i] * columns[c * dim + i];
+      }
+      if (out[at] != expected) return false;
+    }
+  }
+  return true;
+}
+
+// The value is reached by `count` products of the column, and not far below the count-th best.
+bool reached_values_are_right(const Kernels& kernels, std::int64_t n_rows, std::int64_t count) {
+  const std::int64_t width = kernels.panel_width;
+  std::vector<float> products(n_rows * width), found(width);
+  for (float& product : products) product = std::uniform_real_distribution<float>(-1.0f, 1.0f)(random_numbers);
+  kernels.reached_by(products.data(), n_rows, count, found.data());
+  for (std::int64_t c = 0; c < width; ++c) {
+    std::vector<float> column;
+    for (std::int64_t r = 0; r < n_rows; ++r) column.push_back(products[r * width + c]);
+    std::sort(column.begin(), column.end(), [](float a, float b) { return a > b; });
+    if (count > n_rows ? found[c] != -2.5f : !(found[c] <= column[count - 1] && found[c] > column[count - 1] - 0.01f)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool near_rows_are_right(const Kernels& kernels, std::int64_t n_rows) {
+  std::vector<std::uint32_t> near(n_rows);
+  for (std::uint32_t& marks : near) marks = static_cast<std::uint32_t>(random_numbers());
+  for (int cell = 0; cell < kernels.panel_width; ++cell) {
+    std::vector<std::int32_t> found(n_rows + 16), expected;
+    found.resize(kernels.rows_near(near.data(), n_rows, cell, found.data()));
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+      if ((near[r] >> cell & 1) != 0) expected.push_back(static_cast<std::int32_t>(r));
+    }
+    if (found != expected) return false;
+  }
+  return true;
+}
+
 bool score_is_right(const Kernels& kernels, std::int64_t stride) {
   std::vector<float> x(stride), y(stride);
   for (std::vector<float>* row : {&x, &y}) {
@@ -221,6 +282,24 @@ int main() {
       for (const std::int64_t stride : {8, 16, 64, 72}) {
         if (projection_is_right(kernels, stride, n_rows, n)) continue;
         std::printf("projection differs: %d rows, %d directions, stride %d\n", int(n_rows), int(n), int(stride));
+        return 1;
+      }
+    }
+  }
+  for (const std::int64_t n_rows : {std::int64_t{1}, std::int64_t{7}, strip, 3 * strip + 1, std::int64_t{100}}) {
+    if (!near_rows_are_right(kernels, n_rows)) {
+      std::printf("near rows differ: %d rows\n", int(n_rows));
+      return 1;
+    }
+    for (const std::int64_t count : {std::int64_t{1}, n_rows / 2 + 1, n_rows, n_rows + 1}) {
+      if (reached_values_are_right(kernels, n_rows, count)) continue;
+      std::printf("reached values differ: %d rows, count %d\n", int(n_rows), int(count));
+      return 1;
+    }
+    for (const std::int64_t dim : {1, 8, 31, 32, 33, 64, 100}) {
+      for (const std::int64_t n_columns : {std::int64_t{1}, width - 1, width}) {
+        if (products_are_right(kernels, dim, n_rows, n_columns)) continue;
+        std::printf("products differ: dim %d, %d rows, %d columns\n", int(dim), int(n_rows), int(n_columns));
         return 1;
       }
     }

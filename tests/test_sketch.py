@@ -14,7 +14,7 @@ from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
 from pyredund._knn_graph import search
-from pyredund._sketch import Sketch, layout_of, sketch_of
+from pyredund._sketch import Sketch, _departure, _leading_directions, _random_rotation, layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 ALWAYS = replace(Engine.resolve(), sketch_from=0, block=40)
@@ -81,17 +81,17 @@ def test_a_sketch_loses_no_neighbour_among_ties(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("dim", [2, 64, 300])
-def test_every_pair_keeps_to_the_margins(name: str, dim: int) -> None:
-    rows = units(SETS[name](150, dim))
-    layout = layout_of(rows, 5, ALWAYS)
+def test_every_pair_keeps_to_the_margins(name: str, dim: int, isa: str) -> None:
+    rows, engine = units(SETS[name](150, dim)), replace(ALWAYS, isa=isa)
+    layout = layout_of(rows, 5, engine)
     if layout is None:
-        assert rows.n_distinct < 2 or not _core.scans_bytes("auto")
+        assert rows.n_distinct < 2 or not _core.scans_bytes(isa)
         return
     before = rows.matrix.copy()
     with rows.arranged(layout.order):
         assert layout.order is not None
         np.testing.assert_array_equal(rows.matrix, before[layout.order])
-        sketch = sketch_of(rows, layout, ALWAYS)
+        sketch = sketch_of(rows, layout, engine)
         assert sketch is not None
         wide = rows.matrix.astype(np.float64)
         exact = wide @ wide.T
@@ -106,7 +106,7 @@ def test_every_pair_keeps_to_the_margins(name: str, dim: int) -> None:
         assert (squared >= 1 - 1e-6).all()
         assert (squared <= 1 + sketch.cells_slack + 1e-6).all()
     np.testing.assert_array_equal(rows.matrix, before)
-    check_bytes(sketch.bytes.astype(np.int64) - 128)
+    check_bytes(sketch.bytes.astype(np.int64) - 128, _core.has_narrow_sums(isa))
 
 
 def upper_bound_by_bytes(sketch: Sketch, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,9 +136,11 @@ def upper_bounds(sketch: Sketch) -> Iterator[NDArray[np.float64]]:
         yield held @ held.T + np.outer(norm, norm) + sketch.bounds_slack
 
 
-def check_bytes(values: NDArray[np.int64]) -> None:
+def check_bytes(values: NDArray[np.int64], narrow_sums: bool) -> None:
     """What the scanner of bytes asks for, so that no sum of 16 bits overflows."""
     assert values.min() >= -127
+    if not narrow_sums:
+        return
     assert np.abs(values).reshape(len(values), -1, 2).sum(axis=2).max() <= 128
     for half in (0, 1):
         part = values[:, np.arange(values.shape[1]) % 4 // 2 == half]
@@ -174,3 +176,22 @@ def test_a_large_graph_is_the_same_with_and_without() -> None:
         plain, sketched = (search(rows, 10, replace(engine, sketch_from=at)) for at in (10**9, 4096))
         assert plain.indices.tobytes() == sketched.indices.tobytes()
         assert plain.similarities.tobytes() == sketched.similarities.tobytes()
+
+
+def test_directions_are_orthonormal_and_lead() -> None:
+    for x in (low_rank(500, 60), low_rank(500, 60, 0.0), np.outer(np.ones(50), np.arange(60.0)), np.zeros((50, 60))):
+        sample = x.astype(np.float32)
+        basis = _leading_directions(sample, 40, ALWAYS)
+        assert np.abs(basis.T @ basis - np.eye(40)).max() < 1e-5
+        values = np.linalg.eigvalsh(x.T @ x)[::-1]
+        for count in (1, 6, 39):  # directions that hold as much as the best do, up to 5 % of what these leave
+            left = (x**2).sum() - ((x @ basis[:, :count]) ** 2).sum()
+            assert left <= 1.05 * values[count:].sum() + 1e-5 * values.sum()
+
+
+def test_the_departure_from_orthonormal_rows_is_that_of_their_products() -> None:
+    for shape in ((1, 1), (3, 70), (64, 64), (65, 130), (130, 70)):
+        rows = np.random.default_rng(12).normal(size=shape).astype(np.float32)
+        wide = rows.astype(np.float64)
+        assert _departure(rows) == pytest.approx(np.linalg.norm(wide @ wide.T - np.eye(len(rows))), rel=1e-12)
+    assert _departure(_random_rotation(97).astype(np.float32)) < 1e-5

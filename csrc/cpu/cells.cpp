@@ -74,8 +74,7 @@ NearRows::NearRows(const Kernels& kernels, const Cells& cells, const std::atomic
       packed_(static_cast<std::size_t>(kernels.panel_width * (cells.stride + 1))),
       radii_(static_cast<std::size_t>(kernels.panel_width)),
       limits_(radii_.size()),
-      column_limits_(radii_.size()),
-      rows_of_(radii_.size()) {}
+      column_limits_(radii_.size()) {}
 
 // How far, at most, a short row can lie from another when their similarity reaches the bar:
 // |z - z'|^2 = |z|^2 + |z'|^2 - 2 z.z' <= 2 - 2 (bar - slack), up to a rounding of the norms.
@@ -89,6 +88,7 @@ bool NearRows::enter(const Tile& tile) {
   group_begin_ = group_end_ = 0;
   reaches_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
   near_.resize(reaches_.size());
+  picks_.resize(reaches_.size() + 16);
   float lowest = std::numeric_limits<float>::infinity();
   for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row)
     lowest = std::min(lowest, bars_[row].load(std::memory_order_relaxed));
@@ -136,18 +136,13 @@ void NearRows::mark_group(std::int64_t first_cell) {
   scan.column_limits = column_limits_.data();
   scan.near = near_.data();
   kernels_.mark_near(scan);
-  for (std::int64_t c = 0; c < n_cells; ++c) rows_of_[c].clear();
-  for (std::int64_t r = 0; r < n_rows; ++r) {
-    for (std::uint32_t bits = near_[r]; bits != 0; bits &= bits - 1) {
-      rows_of_[__builtin_ctz(bits)].push_back(static_cast<std::int32_t>(r));
-    }
-  }
 }
 
-const std::vector<std::int32_t>& NearRows::of_panel(std::int64_t column) {
+NearRows::Picks NearRows::of_panel(std::int64_t column, std::int64_t n_rows) {
   const std::int64_t cell = column / cells_.panel_width;
   if (cell < group_begin_ || cell >= group_end_) mark_group(cell);
-  return rows_of_[cell - group_begin_];
+  const auto bit = static_cast<int>(cell - group_begin_);
+  return {picks_.data(), kernels_.rows_near(near_.data(), n_rows, bit, picks_.data())};
 }
 
 }  // namespace pyredund::cpu

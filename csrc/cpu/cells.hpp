@@ -38,9 +38,14 @@ class NearRows {
 
   // False where no pair of the tile can be near.
   bool enter(const Tile& tile);
-  // The rows of the tile, counted from its first, that the panel beginning at this column may pair with; ascending.
-  // Columns must be asked for in ascending order, panel by panel.
-  const std::vector<std::int32_t>& of_panel(std::int64_t column);
+  struct Picks {
+    const std::int32_t* rows;
+    std::int64_t count;
+  };
+
+  // Those of the first n_rows rows of the tile, counted from its first, that the panel beginning at this column may
+  // pair with; ascending, and good until the next call. Columns must be asked for in ascending order, panel by panel.
+  Picks of_panel(std::int64_t column, std::int64_t n_rows);
 
  private:
   float reach(float bar) const;
@@ -54,7 +59,7 @@ class NearRows {
   std::int64_t group_begin_ = 0, group_end_ = 0;  // cells whose rows are known
   std::vector<float> reaches_, packed_, radii_, limits_, column_limits_;
   std::vector<std::uint32_t> near_;
-  std::vector<std::vector<std::int32_t>> rows_of_;
+  std::vector<std::int32_t> picks_;
 };
 
 }  // namespace pyredund::cpu

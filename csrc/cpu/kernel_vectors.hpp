@@ -3,23 +3,23 @@
 // The vectors of one instruction set, for kernels.cpp alone: what it may define (no weak symbols) holds here too.
 #include <cstdint>
 
-#if defined(__AVX2__) || defined(__AVX512F__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 namespace pyredund::cpu {
 namespace {
 
-// A strip of kStrip rows times kVectors vectors of columns keeps its scores in registers: 12 of 16 (SSE,
-// AVX2) or 28 of 32 (AVX-512), the rest hold the panel's vectors and one broadcast coordinate.
+// A strip of kStrip rows times kVectors vectors of columns keeps its scores in 12 registers; the rest hold the panel's
+// vectors and one broadcast coordinate. AVX-512 has the registers for more columns, but a panel is a cell as well, and
+// cells of 16 rows rule more pairs out than cells of 32; for more rows there are not enough registers of addresses.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kStrip = 14;
+constexpr int kLanes = 16, kStrip = 12, kVectors = 1;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8, kStrip = 6;
+constexpr int kLanes = 8, kStrip = 6, kVectors = 2;
 #else
-constexpr int kLanes = 4, kStrip = 6;
+constexpr int kLanes = 4, kStrip = 6, kVectors = 2;
 #endif
-constexpr int kVectors = 2;
 constexpr int kPanel = kLanes * kVectors;
 
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
@@ -27,6 +27,7 @@ typedef float UnalignedVector __attribute__((vector_size(kLanes * sizeof(float))
 typedef std::int32_t Mask __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
 
 inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
+inline void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }  // compiles to the minimum instruction
 inline Vector broadcast(float value) { return value - Vector{}; }    // x - 0 is x, also for -0: it folds away
 
@@ -38,6 +39,10 @@ inline unsigned lanes_reaching(Vector score, Vector bar) {
 inline unsigned lanes_reaching(Vector score, Vector bar) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)score, (__m256)bar, _CMP_GE_OQ)));
 }
+#elif defined(__SSE2__)
+inline unsigned lanes_reaching(Vector score, Vector bar) {
+  return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpge_ps((__m128)score, (__m128)bar)));
+}
 #else
 inline unsigned lanes_reaching(Vector score, Vector bar) {
   const Mask reached = score >= bar;
@@ -46,18 +51,6 @@ inline unsigned lanes_reaching(Vector score, Vector bar) {
   return bits;
 }
 #endif
-
-inline bool any(Mask mask) {
-#if defined(__AVX512F__)
-  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
-#elif defined(__AVX2__)
-  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
-#else
-  typedef std::int64_t Halves __attribute__((vector_size(16)));
-  const Halves halves = (Halves)mask;
-  return (halves[0] | halves[1]) != 0;
-#endif
-}
 
 typedef float Eight __attribute__((vector_size(32)));
 typedef float UnalignedEight __attribute__((vector_size(32), aligned(4)));

@@ -23,54 +23,68 @@ inline std::int32_t picked(const PanelScan& scan, std::int64_t at) {
   return scan.picks != nullptr ? scan.picks[at] : static_cast<std::int32_t>(at);
 }
 
-// Rare enough to stand outside of the loop that has to stay in registers.
-__attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std::int64_t first,
-                                                     const Vector (*score)[kVectors], Survivor* next) {
-  for (int r = 0; r < kStrip && first + r < scan.n_rows; ++r) {
-    const std::int32_t row = picked(scan, first + r);
-    const Vector row_bar = broadcast(scan.row_bars[row]);
-    const Vector offset = broadcast(scan.row_offsets != nullptr ? scan.row_offsets[row] : 0.0f);
+// The columns of a panel, one bit each, that reach their bars in each row of a strip.
+typedef std::uint32_t Hits[kStrip];
+
+// Which scores reach the smaller of their bars; `row_offset` is null where scores have none. True where any do.
+inline bool find_hits(const float* column_bars, const float* row_bar, const float* row_offset,
+                      const Vector (&score)[kStrip][kVectors], Hits& hits) {
+  std::uint32_t any = 0;
+#pragma GCC unroll 12
+  for (int r = 0; r < kStrip; ++r) {
+    const Vector bar = broadcast(row_bar[r]);
+    const Vector offset = row_offset != nullptr ? broadcast(row_offset[r]) : Vector{};
+    hits[r] = 0;
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      const Vector bar = smaller(row_bar, load(scan.column_bars + v * kLanes)) - offset;
-      const float* scores = reinterpret_cast<const float*>(&score[r][v]);
-      for (unsigned bits = lanes_reaching(score[r][v], bar); bits != 0; bits &= bits - 1) {
-        const int lane = __builtin_ctz(bits);
-        const std::int64_t column = v * kLanes + lane;
-        if (column >= scan.n_columns) break;
-        *next++ = {row, static_cast<std::int32_t>(column), scores[lane]};
-      }
+      hits[r] |= lanes_reaching(score[r][v], smaller(bar, load(column_bars + v * kLanes)) - offset) << (v * kLanes);
+    }
+    any |= hits[r];
+  }
+  return any != 0;
+}
+
+// `scores` are those of the strip, or null where nobody asks for them.
+__attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std::int64_t first, const Hits& hits,
+                                                     const float (*scores)[kPanel], Survivor* next) {
+  const std::uint32_t in_panel = scan.n_columns < 32 ? (1u << scan.n_columns) - 1 : ~0u;
+  const int strip = scan.n_rows - first < kStrip ? static_cast<int>(scan.n_rows - first) : kStrip;
+  for (int r = 0; r < strip; ++r) {
+    std::uint32_t bits = hits[r] & in_panel;
+    if (bits == 0) continue;
+    const std::int32_t row = picked(scan, first + r);
+    for (; bits != 0; bits &= bits - 1) {
+      const int column = __builtin_ctz(bits);
+      *next++ = {row, column, scores != nullptr ? scores[r][column] : 0.0f};
     }
   }
   return next;
 }
 
-// Whether any score reaches the smaller of its bars; if so its survivors are appended. Written for scores in registers.
-// `row_offset` is null where scores have none.
-inline Survivor* test_strip(const PanelScan& scan, std::int64_t first, const float* row_bar, const float* row_offset,
-                            const Vector (&score)[kStrip][kVectors], Survivor* next) {
-  const Vector column_bar0 = load(scan.column_bars);
-  const Vector column_bar1 = load(scan.column_bars + kLanes);
-  Mask survives = {};
-#pragma GCC unroll 14
-  for (int r = 0; r < kStrip; ++r) {
-    const Vector bar = broadcast(row_bar[r]);
-    const Vector offset = row_offset != nullptr ? broadcast(row_offset[r]) : Vector{};
-    survives |= score[r][0] >= smaller(bar, column_bar0) - offset;
-    survives |= score[r][1] >= smaller(bar, column_bar1) - offset;
-  }
-  if (!any(survives)) return next;
-  Vector stored[kStrip][kVectors];  // only here do scores leave the registers
-#pragma GCC unroll 14
-  for (int r = 0; r < kStrip; ++r) {
-    stored[r][0] = score[r][0];
-    stored[r][1] = score[r][1];
-  }
-  return append_survivors(scan, first, stored, next);
-}
-
 // Beyond the last row a strip takes that row again, which append_survivors leaves out.
 inline std::int64_t row_of_strip(const PanelScan& scan, std::int64_t row) {
   return picked(scan, row < scan.n_rows ? row : scan.n_rows - 1);
+}
+
+// Products of a strip of rows with a panel's columns, in registers.
+__attribute__((always_inline)) inline void multiply(const float* const* row, const float* panel, std::int64_t dim,
+                                                    Vector (&product)[kStrip][kVectors]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < kStrip; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) product[r][v] = Vector{};
+  }
+  for (std::int64_t i = 0; i < dim; ++i, panel += kPanel) {
+    Vector column[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) column[v] = load(panel + v * kLanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kStrip; ++r) {
+      const Vector coordinate = broadcast(row[r][i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) product[r][v] += coordinate * column[v];
+    }
+  }
 }
 
 std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
@@ -86,20 +100,16 @@ std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int
       row_bar[r] = scan.row_bars[at];
     }
     Vector score[kStrip][kVectors];
-#pragma GCC unroll 14
-    for (int r = 0; r < kStrip; ++r) score[r][0] = score[r][1] = Vector{};
-    const float* panel = static_cast<const float*>(scan.panel);
-    for (std::int64_t i = 0; i < scan.dim; ++i, panel += kPanel) {
-      const Vector column0 = load(panel);
-      const Vector column1 = load(panel + kLanes);
-#pragma GCC unroll 14
-      for (int r = 0; r < kStrip; ++r) {
-        const Vector coordinate = broadcast(row[r][i]);
-        score[r][0] += coordinate * column0;
-        score[r][1] += coordinate * column1;
-      }
+    multiply(row, static_cast<const float*>(scan.panel), scan.dim, score);
+    Hits hits;
+    if (!find_hits(scan.column_bars, row_bar, nullptr, score, hits)) continue;
+    float stored[kStrip][kPanel];  // only here do scores leave the registers
+#pragma GCC unroll 12
+    for (int r = 0; r < kStrip; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) store(stored[r] + v * kLanes, score[r][v]);
     }
-    next = test_strip(scan, first, row_bar, nullptr, score, next);
+    next = append_survivors(scan, first, hits, stored, next);
   }
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;
@@ -113,10 +123,18 @@ inline Bytes broadcast_four(const std::uint8_t* from) {
   __builtin_memcpy(&four, from, sizeof four);
   return _mm512_set1_epi32(four);
 }
+#if defined(__AVX512VNNI__)  // four products are added up in 32 bits, by one instruction
+inline Bytes add_products(Bytes sums, Bytes a, Bytes b) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // GCC 12 copies the intrinsic's sums to and fro
+  return sums;
+}
+inline Vector total(Bytes sums) { return __builtin_convertvector((Mask)sums, Vector); }
+#else
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi16(sums, _mm512_maddubs_epi16(a, b)); }
 inline Vector total(Bytes sums) {
   return __builtin_convertvector((Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)), Vector);
 }
+#endif
 #elif defined(__AVX2__)
 typedef __m256i Bytes;
 inline Bytes load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
@@ -134,7 +152,7 @@ inline Vector total(Bytes sums) {
 #if defined(__AVX2__)
 // Four coordinates of each column lie together: panel[(coordinate / 4 * kPanel + column) * 4 + coordinate % 4]. Behind
 // them lies what the sums start from: rows are stored plus 128, and 128 times the column's sum is taken off beforehand,
-// in 16-bit integers that may wrap on the way but not in the end.
+// in 32-bit integers, or in 16-bit ones that may wrap on the way but not in the end.
 void pack_bytes(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
   std::int8_t* panel = static_cast<std::int8_t*>(packed);
   __builtin_memset(panel, 0, static_cast<std::size_t>(dim * kPanel));
@@ -150,8 +168,13 @@ void pack_bytes(const void* columns, std::int64_t stride, std::int64_t n_columns
       even += from[i] + from[i + 1] - 256;
       odd += from[i + 2] + from[i + 3] - 256;
     }
+#if defined(__AVX512VNNI__)
+    const std::int32_t whole = -128 * (even + odd);
+    __builtin_memcpy(start + 2 * column, &whole, sizeof whole);
+#else
     start[2 * column] = static_cast<std::int16_t>(-128 * even);
     start[2 * column + 1] = static_cast<std::int16_t>(-128 * odd);
+#endif
   }
   __builtin_memcpy(panel + dim * kPanel, start, sizeof start);
 }
@@ -160,10 +183,6 @@ std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int6
   Survivor* const end = scan.survivors + scan.capacity - kStrip * kPanel;
   Survivor* next = scan.survivors + *n_survivors;
   const std::int8_t* const behind = static_cast<const std::int8_t*>(scan.panel) + scan.dim * kPanel;
-  const Bytes start0 = load_bytes(behind);
-  const Bytes start1 = load_bytes(behind + kLanes * 4);
-  const Vector column_offset0 = load(scan.column_offsets);
-  const Vector column_offset1 = load(scan.column_offsets + kLanes);
   std::int64_t first = first_row;
   for (; first < scan.n_rows && next <= end; first += kStrip) {
     const std::uint8_t* row[kStrip];
@@ -175,37 +194,45 @@ std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int6
       row_offset[r] = scan.row_offsets[at];
     }
     Bytes sums[kStrip][kVectors];
-#pragma GCC unroll 14
+#pragma GCC unroll 12
     for (int r = 0; r < kStrip; ++r) {
-      sums[r][0] = start0;
-      sums[r][1] = start1;
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = load_bytes(behind + v * 4 * kLanes);
     }
     const std::int8_t* panel = static_cast<const std::int8_t*>(scan.panel);
     for (std::int64_t i = 0; i < scan.dim; i += 4, panel += 4 * kPanel) {
-      const Bytes column0 = load_bytes(panel);
-      const Bytes column1 = load_bytes(panel + 4 * kLanes);
-#pragma GCC unroll 14
+      Bytes column[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) column[v] = load_bytes(panel + v * 4 * kLanes);
+#pragma GCC unroll 12
       for (int r = 0; r < kStrip; ++r) {
         const Bytes four = broadcast_four(row[r] + i);
-        sums[r][0] = add_products(sums[r][0], four, column0);
-        sums[r][1] = add_products(sums[r][1], four, column1);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = add_products(sums[r][v], four, column[v]);
       }
     }
     Vector score[kStrip][kVectors];
-#pragma GCC unroll 14
+#pragma GCC unroll 12
     for (int r = 0; r < kStrip; ++r) {
-      score[r][0] = total(sums[r][0]) + column_offset0;
-      score[r][1] = total(sums[r][1]) + column_offset1;
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) score[r][v] = total(sums[r][v]) + load(scan.column_offsets + v * kLanes);
     }
-    next = test_strip(scan, first, row_bar, row_offset, score, next);
+    Hits hits;
+    if (find_hits(scan.column_bars, row_bar, row_offset, score, hits)) {
+      next = append_survivors(scan, first, hits, nullptr, next);
+    }
   }
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;
 }
 
-constexpr Scanner kBytes = {pack_bytes, scan_bytes};
+#if defined(__AVX512VNNI__)
+constexpr Scanner kBytes = {pack_bytes, scan_bytes, false};
 #else
-constexpr Scanner kBytes = {nullptr, nullptr};
+constexpr Scanner kBytes = {pack_bytes, scan_bytes, true};
+#endif
+#else
+constexpr Scanner kBytes = {nullptr, nullptr, true};
 #endif
 
 float approximate(const float* x, const float* y, std::int64_t stride) {
@@ -263,42 +290,140 @@ void project(const float* const* rows, std::int64_t n_rows, const float* directi
   }
 }
 
+constexpr std::int64_t kTogether = 32;  // products added up in registers, before they are added to a longer sum
+
+void multiply_panel(const PanelProduct& job) {
+  const bool whole = job.n_columns == kPanel;
+  for (std::int64_t first = 0; first < job.n_rows; first += kStrip) {
+    const float* row[kStrip];
+    for (int r = 0; r < kStrip; ++r) {
+      const std::int64_t at = first + r < job.n_rows ? first + r : job.n_rows - 1;
+      row[r] = job.rows + (job.picks != nullptr ? job.picks[at] : at) * job.stride;
+    }
+    Vector sum[kStrip][kVectors] = {};
+    for (std::int64_t i = 0; i < job.dim; i += kTogether) {
+      Vector product[kStrip][kVectors];
+      const std::int64_t count = job.dim - i < kTogether ? job.dim - i : kTogether;
+      multiply(row, job.panel + i * kPanel, count, product);
+#pragma GCC unroll 12
+      for (int r = 0; r < kStrip; ++r) {
+        row[r] += count;
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) sum[r][v] += product[r][v];
+      }
+    }
+    const int strip = job.n_rows - first < kStrip ? static_cast<int>(job.n_rows - first) : kStrip;
+    for (int r = 0; r < strip; ++r) {
+      float* const to = job.out + (first + r) * job.out_stride;
+      if (whole) {
+        for (int v = 0; v < kVectors; ++v) store(to + v * kLanes, sum[r][v]);
+      } else {
+        __builtin_memcpy(to, sum[r], static_cast<std::size_t>(job.n_columns) * sizeof(float));
+      }
+    }
+  }
+}
+
+// For each column a value that at least `count` of its products reach and that lies close below the count-th best:
+// halving is several times faster than selecting.
+void reached_by(const float* products, std::int64_t n_rows, std::int64_t count, float* out) {
+  for (int v = 0; v < kVectors; ++v) {
+    Vector low = broadcast(-2.5f), high = broadcast(1.01f);
+    const Mask wanted = Mask{} + static_cast<std::int32_t>(count);
+    for (int halving = 0; halving < 12; ++halving) {
+      const Vector middle = (low + high) * broadcast(0.5f);
+      Mask reaching = {};
+      for (std::int64_t r = 0; r < n_rows; ++r) reaching -= load(products + r * kPanel + v * kLanes) >= middle;
+      const Mask enough = reaching >= wanted;
+      low = enough ? middle : low;
+      high = enough ? high : middle;
+    }
+    store(out + v * kLanes, low);
+  }
+}
+
 void mark_near(const CellScan& scan) {
   const Vector half = broadcast(0.5f);
-  const Vector limit0 = load(scan.limits), limit1 = load(scan.limits + kLanes);
-  const Vector radius0 = load(scan.radii), radius1 = load(scan.radii + kLanes);
-  const Vector column_limit0 = load(scan.column_limits), column_limit1 = load(scan.column_limits + kLanes);
   for (std::int64_t first = 0; first < scan.n_rows; first += kStrip) {
     const float* row[kStrip];
     for (int r = 0; r < kStrip; ++r) {
       row[r] = scan.rows + (first + r < scan.n_rows ? first + r : scan.n_rows - 1) * scan.stride;
     }
     Vector score[kStrip][kVectors];
-#pragma GCC unroll 14
-    for (int r = 0; r < kStrip; ++r) score[r][0] = score[r][1] = Vector{};
-    const float* cells = scan.cells;
-    for (std::int64_t i = 0; i < scan.dim; ++i, cells += kPanel) {
-      const Vector cell0 = load(cells);
-      const Vector cell1 = load(cells + kLanes);
-#pragma GCC unroll 14
-      for (int r = 0; r < kStrip; ++r) {
-        const Vector coordinate = broadcast(row[r][i]);
-        score[r][0] += coordinate * cell0;
-        score[r][1] += coordinate * cell1;
-      }
-    }
+    multiply(row, scan.cells, scan.dim, score);
     const int strip = scan.n_rows - first < kStrip ? static_cast<int>(scan.n_rows - first) : kStrip;
-#pragma GCC unroll 14
+#pragma GCC unroll 12
     for (int r = 0; r < kStrip; ++r) {
       if (r == strip) break;
       const Vector reach = broadcast(scan.reaches[first + r]);
-      const Vector grown0 = limit0 - reach * (radius0 + half * reach);
-      const Vector grown1 = limit1 - reach * (radius1 + half * reach);
-      scan.near[first + r] = lanes_reaching(score[r][0], smaller(grown0, column_limit0)) |
-                             lanes_reaching(score[r][1], smaller(grown1, column_limit1)) << kLanes;
+      std::uint32_t near = 0;
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        const Vector grown = load(scan.limits + v * kLanes) - reach * (load(scan.radii + v * kLanes) + half * reach);
+        const Vector limit = smaller(grown, load(scan.column_limits + v * kLanes));
+        near |= lanes_reaching(score[r][v], limit) << (v * kLanes);
+      }
+      scan.near[first + r] = near;
     }
   }
 }
+
+#if defined(__AVX512F__)
+std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
+  const __m512i bit = _mm512_set1_epi32(static_cast<int>(1u << cell));
+  __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  std::int32_t* next = out;
+  for (std::int64_t r = 0; r < n_rows; r += 16, rows = _mm512_add_epi32(rows, _mm512_set1_epi32(16))) {
+    const __mmask16 inside = n_rows - r < 16 ? static_cast<__mmask16>((1u << (n_rows - r)) - 1) : 0xFFFF;
+    const __mmask16 found = _mm512_mask_test_epi32_mask(inside, _mm512_maskz_loadu_epi32(inside, near + r), bit);
+    _mm512_storeu_si512(next, _mm512_maskz_compress_epi32(found, rows));  // a compressing store is slow on some
+    next += __builtin_popcount(found);
+  }
+  return next - out;
+}
+#elif defined(__AVX2__)
+// For every eight marks the lanes that are set, first ones first.
+struct SetLanes {
+  std::uint8_t of[256][8];
+  constexpr SetLanes() : of() {
+    for (int marks = 0; marks < 256; ++marks) {
+      int n = 0;
+      for (int lane = 0; lane < 8; ++lane) {
+        if ((marks >> lane & 1) != 0) of[marks][n++] = static_cast<std::uint8_t>(lane);
+      }
+    }
+  }
+};
+constexpr SetLanes kSetLanes;
+
+std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
+  const __m128i shift = _mm_cvtsi32_si128(31 - cell);  // brings the cell's bit to where signs are
+  std::int32_t* next = out;
+  std::int64_t r = 0;
+  for (; r + 8 <= n_rows; r += 8) {
+    const __m256i marks = _mm256_sll_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(near + r)), shift);
+    const int set = _mm256_movemask_ps(_mm256_castsi256_ps(marks));
+    const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kSetLanes.of[set])));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(next),
+                        _mm256_add_epi32(lanes, _mm256_set1_epi32(static_cast<int>(r))));
+    next += __builtin_popcount(static_cast<unsigned>(set));
+  }
+  for (; r < n_rows; ++r) {
+    *next = static_cast<std::int32_t>(r);
+    next += near[r] >> cell & 1;
+  }
+  return next - out;
+}
+#else
+std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
+  std::int32_t* next = out;
+  for (std::int64_t r = 0; r < n_rows; ++r) {  // without a branch: half of them would be guessed wrongly
+    *next = static_cast<std::int32_t>(r);
+    next += near[r] >> cell & 1;
+  }
+  return next - out;
+}
+#endif
 
 typedef double Doubles __attribute__((vector_size(32)));
 
@@ -332,11 +457,14 @@ extern const Kernels PYREDUND_TABLE(PYREDUND_ISA) = {
     PYREDUND_NAME(PYREDUND_ISA),
     kPanel,
     kStrip,
-    {pack_floats, scan_floats},
+    {pack_floats, scan_floats, false},
     kBytes,
     approximate,
     project,
+    multiply_panel,
+    reached_by,
     mark_near,
+    rows_near,
     score,
 };
 

@@ -8,7 +8,7 @@ namespace pyredund::cpu {
 struct Survivor {
   std::int32_t row;
   std::int32_t column;
-  float approximate;
+  float approximate;  // score of a scan of floats; bytes leave it 0
 };
 
 // One packed panel of columns against a run of rows. A pair survives when its approximate score reaches the bar of its
@@ -45,17 +45,32 @@ struct CellScan {
   std::uint32_t* near;  // for each row, bit c for cell c
 };
 
+// Products of rows with the columns of a panel: out[r * out_stride + c], float32 sums of which 32 products each are
+// added up first.
+struct PanelProduct {
+  const float* rows;
+  std::int64_t stride;        // floats from one row to the next
+  std::int64_t n_rows;        // of those multiplied
+  const std::int32_t* picks;  // which rows those are; null: the first n_rows
+  const float* panel;         // as packed by the scanner of floats
+  std::int64_t dim;
+  std::int64_t n_columns;
+  float* out;
+  std::int64_t out_stride;
+};
+
 // One way of scanning. `floats` takes rows of float32. `bytes` takes rows and columns of signed bytes stored plus 128,
-// `dim` a multiple of 4, and scores the integer sum of their products plus the two offsets. No byte is -128; the
-// magnitudes of coordinates 2i and 2i + 1 of a column sum to 128 at most; and a row's coordinates with i % 4 < 2 square
-// to less than 2^15, as do the others: then nothing overflows. It is absent (null) where the set has no fast byte
-// product.
+// `dim` a multiple of 4, and scores the integer sum of their products plus the two offsets. No byte is -128. Where sums
+// have 16 bits (`narrow_sums`), the magnitudes of coordinates 2i and 2i + 1 of a column sum to 128 at most, and a row's
+// coordinates with i % 4 < 2 square to less than 2^15, as do the others: then nothing overflows. It is absent (null)
+// where the set has no fast byte product.
 struct Scanner {
   // Needs room for panel_width * (dim + 1) floats.
   void (*pack_panel)(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* panel);
   // Appends to survivors[*n_survivors] and returns how many rows were done: fewer than n_rows when the next strip might
   // not fit into the capacity.
   std::int64_t (*scan_panel)(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors);
+  bool narrow_sums;
 };
 
 // The kernels of one instruction set. All sets return the same bits for `score`; scans are only bounds, good to their
@@ -75,8 +90,17 @@ struct Kernels {
   void (*project)(const float* const* rows, std::int64_t n_rows, const float* directions, std::int64_t n_directions,
                   std::int64_t stride, float* out, std::int64_t out_stride);
 
+  void (*multiply_panel)(const PanelProduct& job);
+
+  // out[c] is a value that at least `count` of the products of column c reach, close below the count-th largest; -2.5
+  // if there are fewer.
+  void (*reached_by)(const float* products, std::int64_t n_rows, std::int64_t count, float* out);
+
   // Marks rows near cells; see CellScan.
   void (*mark_near)(const CellScan& scan);
+
+  // The rows whose mark for this cell is set, ascending; returns how many. `out` needs room for n_rows + 16.
+  std::int64_t (*rows_near)(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out);
 
   // The score of two rows before it is rounded to float32: products of float32 are exact in float64; they are
   // summed in eight lanes (coordinate mod 8), and the lanes as ((0+4)+(2+6)) + ((1+5)+(3+7)).
@@ -86,5 +110,6 @@ struct Kernels {
 extern const Kernels kKernels_baseline;
 extern const Kernels kKernels_avx2;
 extern const Kernels kKernels_avx512;
+extern const Kernels kKernels_avx512vnni;
 
 }  // namespace pyredund::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -11,9 +12,17 @@
 namespace pyredund::cpu {
 namespace {
 
-constexpr std::int64_t kGroup = 64;        // cells whose mean stands for them
-constexpr std::int64_t kNearGroups = 8;    // groups in which near cells are looked for
-constexpr std::int64_t kFewestRows = 256;  // in near cells
+constexpr std::int64_t kGroup = 64;    // cells whose mean stands for them
+constexpr float kNone = -3.0f;         // below every product
+constexpr std::int64_t kRanking = 64;  // leading coordinates that choose the rows that are multiplied in full
+
+// Rows in near cells. More of them give higher floors; these cost about as much as the search then saves.
+std::int64_t near_rows(std::int64_t n_rows, std::int64_t k) {
+  return std::max(4 * k, std::clamp<std::int64_t>(n_rows / 48, 256, 2048));
+}
+
+// Groups in which near cells are looked for.
+std::int64_t near_groups(std::int64_t n_near) { return std::max<std::int64_t>(8, 4 * n_near / kGroup + 2); }
 
 double squared_distance(const float* x, const float* y, std::int64_t count) {
   float sum[8] = {};
@@ -37,17 +46,71 @@ void nearest(const std::vector<std::int64_t>& from, const std::vector<float>& po
   for (std::size_t i = 0; i < kept; ++i) found.push_back(keyed[i].second);
 }
 
-// A value that at least k of the scores reach, close to the k-th best: halving is several times faster than selecting.
-float reached_by(const float* scores, std::int64_t count, std::int64_t k) {
-  float low = -2.0f, high = 1.01f;
-  for (int halving = 0; halving < 10; ++halving) {
-    const float middle = 0.5f * (low + high);
-    std::int32_t reaching = 0;
-    for (std::int64_t i = 0; i < count; ++i) reaching += scores[i] >= middle ? 1 : 0;
-    (reaching >= k ? low : high) = middle;
+// What one thread needs to find the floors of a cell's rows.
+class CellFloors {
+ public:
+  CellFloors(const Kernels& kernels, MatrixView rows, const Cells& cells, std::int64_t k)
+      : kernels_(kernels),
+        rows_(rows),
+        sketch_(cells.sketch),
+        width_(cells.panel_width),
+        k_(k),
+        margin_(1.01 * scan_margin(rows.stride)),
+        short_dim_(sketch_.bounds != nullptr ? std::min(sketch_.z_dim, kRanking) : rows.dim),
+        panel_(static_cast<std::size_t>(width_ * (short_dim_ + 1))),
+        floors_(static_cast<std::size_t>(width_)) {}
+
+  // From the rows of some cells; fewer than k of them, the own one aside, give no floor.
+  void find(std::int64_t cell, const std::vector<std::int64_t>& near, float* out) {
+    const std::int64_t begin = cell * width_, size = std::min(rows_.rows, begin + width_) - begin;
+    picks_.clear();
+    for (const std::int64_t other : near) {
+      for (std::int64_t p = other * width_; p < std::min(rows_.rows, (other + 1) * width_); ++p) {
+        picks_.push_back(static_cast<std::int32_t>(p));
+      }
+    }
+    const auto count = static_cast<std::int64_t>(picks_.size());
+    if (count <= k_) return;
+    products_.resize(static_cast<std::size_t>(count * width_));
+    const MatrixView view =
+        sketch_.bounds != nullptr ? MatrixView{sketch_.bounds, rows_.rows, short_dim_, sketch_.bounds_stride} : rows_;
+    kernels_.floats.pack_panel(view.row(begin), view.stride * static_cast<std::int64_t>(sizeof(float)), size,
+                               short_dim_, panel_.data());
+    kernels_.multiply_panel(
+        {view.data, view.stride, count, picks_.data(), panel_.data(), short_dim_, width_, products_.data(), width_});
+    for (std::int64_t n = 0; n < count; ++n) {  // none with itself
+      if (picks_[n] >= begin && picks_[n] < begin + size) products_[n * width_ + picks_[n] - begin] = kNone;
+    }
+    const std::int64_t wanted = sketch_.bounds != nullptr ? std::min(count - 1, std::max(2 * k_, k_ + 32)) : k_;
+    kernels_.reached_by(products_.data(), count, wanted, floors_.data());
+    for (std::int64_t i = 0; i < size; ++i) {
+      const double floor = sketch_.bounds != nullptr ? floor_of_best(begin + i, i, floors_[i]) : floors_[i];
+      out[begin + i] = static_cast<float>(floor - margin_);
+    }
   }
-  return low;
-}
+
+ private:
+  // The k-th best product with those rows whose products of short rows reach `threshold`.
+  float floor_of_best(std::int64_t row, std::int64_t column, float threshold) {
+    scores_.clear();
+    for (std::size_t n = 0; n < picks_.size(); ++n) {
+      if (!(products_[static_cast<std::int64_t>(n) * width_ + column] >= threshold)) continue;
+      scores_.push_back(kernels_.approximate(rows_.row(row), rows_.row(picks_[n]), rows_.stride));
+    }
+    const auto kth = scores_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+    std::nth_element(scores_.begin(), kth, scores_.end(), std::greater<>());
+    return *kth;
+  }
+
+  const Kernels& kernels_;
+  MatrixView rows_;
+  const Sketch& sketch_;
+  std::int64_t width_, k_;
+  double margin_;
+  std::int64_t short_dim_;
+  std::vector<float> panel_, floors_, products_, scores_;
+  std::vector<std::int32_t> picks_;
+};
 
 }  // namespace
 
@@ -64,42 +127,23 @@ std::vector<float> floors_from_near_cells(const Kernels& kernels, MatrixView row
   }
   std::vector<std::int64_t> all_groups(static_cast<std::size_t>(n_groups));
   std::iota(all_groups.begin(), all_groups.end(), std::int64_t{0});
-  const std::int64_t n_near = (std::max(kFewestRows, 4 * k) + width - 1) / width;
-  const double margin = 1.01 * scan_margin(rows.stride);
-  std::vector<float> floors(static_cast<std::size_t>(rows.rows), -2.0f);
+  const std::int64_t n_near = (near_rows(rows.rows, k) + width - 1) / width;
+  std::vector<float> floors(static_cast<std::size_t>(rows.rows), kNone);
   std::atomic<std::int64_t> next{0};
   run_team(static_cast<int>(std::min<std::int64_t>(n_groups, n_threads)), [&](int) {
-    std::vector<std::int64_t> near_groups, candidates, near;
-    std::vector<const float*> own(static_cast<std::size_t>(width));
-    std::vector<float> scores;
+    CellFloors own(kernels, rows, cells, k);
+    std::vector<std::int64_t> groups, candidates, near;
     for (std::int64_t group = next++; group < n_groups; group = next++) {
       check(watch);
-      // Enough groups for enough cells, however large k is.
-      nearest(all_groups, means, stride, means.data() + group * stride, std::max(kNearGroups, n_near / kGroup + 2),
-              near_groups);
+      nearest(all_groups, means, stride, means.data() + group * stride, near_groups(n_near), groups);
       candidates.clear();
-      for (const std::int64_t other : near_groups) {
+      for (const std::int64_t other : groups) {
         for (std::int64_t c = other * kGroup; c < std::min(n_cells, (other + 1) * kGroup); ++c) candidates.push_back(c);
       }
       for (std::int64_t cell = group * kGroup; cell < std::min(n_cells, (group + 1) * kGroup); ++cell) {
         check(watch);
         nearest(candidates, cells.centres, stride, cells.centres.data() + cell * stride, n_near, near);
-        const std::int64_t begin = cell * width, size = std::min(rows.rows, begin + width) - begin;
-        const std::int64_t room = static_cast<std::int64_t>(near.size()) * width;
-        scores.assign(static_cast<std::size_t>(size * room), -2.0f);
-        for (std::int64_t i = 0; i < size; ++i) own[i] = rows.row(begin + i);
-        for (std::size_t n = 0; n < near.size(); ++n) {
-          const std::int64_t first = near[n] * width, count = std::min(rows.rows, first + width) - first;
-          float* const out = scores.data() + static_cast<std::int64_t>(n) * width;
-          kernels.project(own.data(), size, rows.row(first), count, rows.stride, out, room);
-          if (near[n] != cell) continue;
-          for (std::int64_t i = 0; i < size; ++i) out[i * room + i] = -2.0f;  // none with itself
-        }
-        if (room < k) continue;  // no floor
-        for (std::int64_t i = 0; i < size; ++i) {
-          const float floor = reached_by(scores.data() + i * room, room, k);
-          floors[begin + i] = static_cast<float>(static_cast<double>(floor) - margin);
-        }
+        own.find(cell, near, floors.data());
       }
     }
   });

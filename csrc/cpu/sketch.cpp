@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
+#include <memory>
 #include <vector>
 
 #include "thread_team.hpp"
@@ -10,8 +12,7 @@
 namespace pyredund::cpu {
 namespace {
 
-constexpr std::int64_t kChunk = 256;   // rows that a thread takes at a time
-constexpr std::int64_t kTogether = 4;  // rows that are projected at once
+constexpr std::int64_t kChunk = 128;  // rows that a thread takes at a time
 
 double squared(const float* from, std::int64_t count) {
   double sum[4] = {};
@@ -42,24 +43,52 @@ void for_each_chunk(std::int64_t rows, int n_threads, const Watch& watch, const 
   });
 }
 
-// Rows [first, last), the products of row `first` going to `out`.
-void project_rows(const Kernels& kernels, MatrixView rows, std::int64_t first, std::int64_t last, MatrixView directions,
-                  float* out, std::int64_t out_stride) {
-  for (std::int64_t i = first; i < last; i += kTogether) {
-    const float* together[kTogether];
-    const std::int64_t count = std::min(kTogether, last - i);
-    for (std::int64_t r = 0; r < count; ++r) together[r] = rows.row(i + r);
-    kernels.project(together, count, directions.data, directions.rows, rows.stride, out + (i - first) * out_stride,
-                    out_stride);
+// Directions in the form in which rows are multiplied with many at a time.
+class Panels {
+ public:
+  Panels(const Kernels& kernels, MatrixView directions, int n_threads = 1)
+      : kernels_(kernels),
+        directions_(directions),
+        width_(kernels.panel_width),
+        size_(width_ * (directions.stride + 1)),
+        count_((directions.rows + width_ - 1) / width_),
+        packed_(new float[static_cast<std::size_t>(count_ * size_)]) {
+    std::atomic<std::int64_t> next{0};
+    run_team(static_cast<int>(std::clamp<std::int64_t>(count_, 1, n_threads)), [&](int) {
+      for (std::int64_t p = next++; p < count_; p = next++) {
+        kernels_.floats.pack_panel(directions_.row(p * width_),
+                                   directions_.stride * static_cast<std::int64_t>(sizeof(float)), columns_of(p),
+                                   directions_.stride, packed_.get() + p * size_);
+      }
+    });
   }
-}
 
-// Below this norm in both halves of the coordinates (i % 4 < 2, and the others), sums of products of bytes never reach
-// 2^15, whatever the two rows.
+  // out[r * out_stride + c] is the product of row r of `count` rows, as long as the directions, with direction c.
+  void multiply(const float* rows, std::int64_t stride, std::int64_t count, float* out, std::int64_t out_stride) const {
+    for (std::int64_t p = 0; p < count_; ++p) {
+      kernels_.multiply_panel({rows, stride, count, nullptr, packed_.get() + p * size_, directions_.stride,
+                               columns_of(p), out + p * width_, out_stride});
+    }
+  }
+
+ private:
+  std::int64_t columns_of(std::int64_t panel) const { return std::min(width_, directions_.rows - panel * width_); }
+
+  const Kernels& kernels_;
+  MatrixView directions_;
+  std::int64_t width_, size_, count_;
+  std::unique_ptr<float[]> packed_;
+};
+
+// Where sums are narrow: below this norm in both halves of the coordinates (i % 4 < 2, and the others), sums of
+// products of bytes never reach 2^15, whatever the two rows.
 constexpr double kMostHalf = 181.0;
 
 // What both halves' norms must stay below before rounding, which adds half a unit a coordinate at most.
-double room_of(std::int64_t dim) { return kMostHalf - 0.5 * std::sqrt(0.5 * static_cast<double>(dim)); }
+double room_of(std::int64_t dim, bool narrow_sums) {
+  if (!narrow_sums) return std::numeric_limits<double>::infinity();
+  return kMostHalf - 0.5 * std::sqrt(0.5 * static_cast<double>(dim));
+}
 
 // The larger of the norms of the two halves.
 double longer_half(const float* u, std::int64_t dim) {
@@ -72,9 +101,9 @@ double longer_half(const float* u, std::int64_t dim) {
 
 // The scale of a block: bytes take about four standard deviations of a coordinate of its longest row, and the halves of
 // all rows fit. Where rows are shorter, no finer bytes are needed than float32 bars can tell.
-double scale_of(double longest, double longest_half, std::int64_t dim) {
+double scale_of(double longest, double longest_half, std::int64_t dim, bool narrow_sums) {
   return std::min(127.0 * std::sqrt(static_cast<double>(dim)) / (4.2 * std::max(longest, 0.02)),
-                  room_of(dim) / std::max(longest_half, 0.0142));
+                  room_of(dim, narrow_sums) / std::max(longest_half, 0.0142));
 }
 
 // What a quarter of the values exceed.
@@ -85,8 +114,8 @@ float upper_quartile(std::vector<float> values) {
 }
 
 // Rounds u to bytes plus 128 that keep to the limits of the byte scanner; returns the error.
-double round_row(const float* u, std::int64_t dim, double scale, std::uint8_t* out) {
-  const double longest = scale * longer_half(u, dim), room = room_of(dim);
+double round_row(const float* u, std::int64_t dim, double scale, bool narrow_sums, std::uint8_t* out) {
+  const double longest = scale * longer_half(u, dim), room = room_of(dim, narrow_sums);
   const double factor = longest > room ? scale * room / longest : scale, unit = 1.0 / scale;
   constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves no room for a fraction
   double error[2] = {};
@@ -97,7 +126,7 @@ double round_row(const float* u, std::int64_t dim, double scale, std::uint8_t* o
     }
     const double sum = std::fabs(pair[0]) + std::fabs(pair[1]);
     for (int j = 0; j < 2; ++j) {
-      if (sum > 128.0) pair[j] = std::trunc(pair[j] * (128.0 / sum));
+      if (narrow_sums && sum > 128.0) pair[j] = std::trunc(pair[j] * (128.0 / sum));
       const double rest = u[i + j] - pair[j] * unit;
       error[j] += rest * rest;
       out[i + j] = static_cast<std::uint8_t>(static_cast<std::int32_t>(pair[j]) + 128);
@@ -109,26 +138,24 @@ double round_row(const float* u, std::int64_t dim, double scale, std::uint8_t* o
 // The block's rows z, centred and rotated, one thread's.
 class BlockRounding {
  public:
-  BlockRounding(const Kernels& kernels, MatrixView rows, const SketchRecipe& recipe, const Sketch& sketch)
-      : kernels_(kernels),
+  BlockRounding(MatrixView rows, const SketchRecipe& recipe, const Panels& directions, const Panels& rotation,
+                bool narrow_sums, const Sketch& sketch)
+      : narrow_sums_(narrow_sums),
         rows_(rows),
+        directions_(directions),
+        rotation_(rotation),
         recipe_(recipe),
         sketch_(sketch),
         z_(static_cast<std::size_t>(sketch.block * sketch.z_stride)),
         u_(static_cast<std::size_t>(sketch.block * sketch.dim)),
-        p_(static_cast<std::size_t>(kTogether * std::max<std::int64_t>(recipe.directions.rows, 1))) {}
+        p_(static_cast<std::size_t>(sketch.bounds != nullptr ? kChunk * recipe.directions.rows : 0)) {}
 
   void fill(std::int64_t block) {
     const std::int64_t first = block * sketch_.block, last = std::min(sketch_.n_rows, first + sketch_.block);
     if (sketch_.bounds != nullptr) fill_bounds(first, last);
     centre(block, first, last);
     const std::int64_t dim = sketch_.dim;
-    for_four(first, last, [&](std::int64_t place, std::int64_t count) {
-      const float* together[kTogether];
-      for (std::int64_t r = 0; r < count; ++r) together[r] = z_.data() + (place - first + r) * sketch_.z_stride;
-      kernels_.project(together, count, recipe_.rotation.data, recipe_.rotation.rows, sketch_.z_stride,
-                       u_.data() + (place - first) * dim, dim);
-    });
+    rotation_.multiply(z_.data(), sketch_.z_stride, last - first, u_.data(), dim);
     float* const norms = sketch_.norms + first;
     float* const errors = sketch_.errors + first;
     double longest = 0.0, longest_half = 0.0;
@@ -139,10 +166,10 @@ class BlockRounding {
       longest = std::max(longest, norm);
       longest_half = std::max(longest_half, longer_half(u, dim));
     }
-    const float scale = static_cast<float>(scale_of(longest, longest_half, dim));
+    const float scale = static_cast<float>(scale_of(longest, longest_half, dim, narrow_sums_));
     sketch_.scales[block] = scale;
     for (std::int64_t p = 0; p < last - first; ++p) {
-      const double error = round_row(u_.data() + p * dim, dim, scale, sketch_.bytes + (first + p) * dim);
+      const double error = round_row(u_.data() + p * dim, dim, scale, narrow_sums_, sketch_.bytes + (first + p) * dim);
       errors[p] = upwards(error + recipe_.error_slack);
     }
     sketch_.most_errors[block] = upper_quartile({errors, errors + (last - first)});
@@ -151,17 +178,11 @@ class BlockRounding {
  private:
   static float upwards(double value) { return std::nextafter(static_cast<float>(value), 1e30f); }
 
-  template <typename Body>
-  static void for_four(std::int64_t first, std::int64_t last, const Body& body) {
-    for (std::int64_t i = first; i < last; i += kTogether) body(i, std::min(kTogether, last - i));
-  }
-
   void fill_bounds(std::int64_t first, std::int64_t last) {
     const std::int64_t n_directions = recipe_.directions.rows, short_dim = sketch_.z_dim - 1;
-    for_four(first, last, [&](std::int64_t place, std::int64_t count) {
-      const float* together[kTogether];
-      for (std::int64_t r = 0; r < count; ++r) together[r] = rows_.row(place + r);
-      kernels_.project(together, count, recipe_.directions.data, n_directions, rows_.stride, p_.data(), n_directions);
+    for (std::int64_t place = first; place < last; place += kChunk) {
+      const std::int64_t count = std::min(kChunk, last - place);
+      directions_.multiply(rows_.row(place), rows_.stride, count, p_.data(), n_directions);
       for (std::int64_t r = 0; r < count; ++r) {
         const float* const p = p_.data() + r * n_directions;
         float* const bound = sketch_.bounds + (place + r) * sketch_.bounds_stride;
@@ -175,7 +196,7 @@ class BlockRounding {
           bound[sketch_.lengths.back() + static_cast<std::int64_t>(l) - 1] = norm_beyond(held, recipe_.norm_slack);
         }
       }
-    });
+    }
   }
 
   // Takes the mean of the block's rows z off them.
@@ -196,8 +217,10 @@ class BlockRounding {
     }
   }
 
-  const Kernels& kernels_;
+  bool narrow_sums_;
   MatrixView rows_;
+  const Panels& directions_;
+  const Panels& rotation_;
   const SketchRecipe& recipe_;
   const Sketch& sketch_;
   std::vector<float> z_, u_, p_;
@@ -206,15 +229,17 @@ class BlockRounding {
 }  // namespace
 
 void products(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads, Watch& watch) {
+  const Panels panels(kernels, directions, n_threads);
   for_each_chunk(rows.rows, n_threads, watch, [&](std::int64_t first, std::int64_t last) {
-    project_rows(kernels, rows, first, last, directions, out + first * directions.rows, directions.rows);
+    panels.multiply(rows.row(first), rows.stride, last - first, out + first * directions.rows, directions.rows);
   });
 }
 
 void short_rows(const Kernels& kernels, MatrixView rows, MatrixView directions, double norm_slack, std::int64_t stride,
                 float* out, int n_threads, Watch& watch) {
+  const Panels panels(kernels, directions, n_threads);
   for_each_chunk(rows.rows, n_threads, watch, [&](std::int64_t first, std::int64_t last) {
-    project_rows(kernels, rows, first, last, directions, out + first * stride, stride);
+    panels.multiply(rows.row(first), rows.stride, last - first, out + first * stride, stride);
     for (float* z = out + first * stride; z < out + last * stride; z += stride) {
       z[directions.rows] = norm_beyond(squared(z, directions.rows), norm_slack);
       std::fill(z + directions.rows + 1, z + stride, 0.0f);
@@ -224,10 +249,11 @@ void short_rows(const Kernels& kernels, MatrixView rows, MatrixView directions, 
 
 void fill_sketch(const Kernels& kernels, MatrixView rows, const SketchRecipe& recipe, const Sketch& sketch,
                  int n_threads, Watch& watch) {
+  const Panels directions(kernels, recipe.directions, n_threads), rotation(kernels, recipe.rotation, n_threads);
   const std::int64_t n_blocks = (sketch.n_rows + sketch.block - 1) / sketch.block;
   std::atomic<std::int64_t> next{0};
   run_team(static_cast<int>(std::clamp<std::int64_t>(n_blocks, 1, n_threads)), [&](int) {
-    BlockRounding rounding(kernels, rows, recipe, sketch);
+    BlockRounding rounding(rows, recipe, directions, rotation, kernels.bytes.narrow_sums, sketch);
     for (std::int64_t block = next++; block < n_blocks; block = next++) {
       check(watch);
       rounding.fill(block);

@@ -87,9 +87,9 @@ void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBound
     panel.n_rows = (tile.triangle ? std::min(tile.row_end, column + n_columns) : tile.row_end) - tile.row_begin;
     ++n_panels;
     if (near != nullptr) {
-      const std::vector<std::int32_t>& picks = near->of_panel(column);
-      panel.picks = picks.data();
-      panel.n_rows = std::lower_bound(picks.begin(), picks.end(), panel.n_rows) - picks.begin();
+      const NearRows::Picks picks = near->of_panel(column, panel.n_rows);
+      panel.picks = picks.rows;
+      panel.n_rows = picks.count;
       if (panel.n_rows == 0) {
         ++n_empty;
         continue;
