@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 import pyredund
+from benchmarks.machine import load_faiss
 
 K = 32
 TORCH_BLOCK = 1024  # rows whose similarities to all rows are in memory at a time
-HNSW_LINKS = 16
-HNSW_EF = 64  # in building and in searching
+HNSW_SETTINGS = ((8, 40), (16, 64))  # links of a row, and rows kept in mind in building and in searching
 
 Rows = NDArray[np.float32]
 Neighbours = NDArray[np.int64]
@@ -52,8 +53,7 @@ def by_pyredund(rows: Rows, k: int, n_threads: int) -> Neighbours:
 
 
 def by_faiss(rows: Rows, k: int, n_threads: int) -> Neighbours:
-    import faiss
-
+    faiss = load_faiss()
     index = faiss.IndexFlatIP(rows.shape[1])
     index.add(rows)
     return np.asarray(index.search(rows, k + 1)[1], dtype=np.int64)
@@ -82,13 +82,13 @@ def by_pynndescent(rows: Rows, k: int, n_threads: int) -> Neighbours:
     return np.asarray(index.neighbor_graph[0], dtype=np.int64)
 
 
-def by_hnswlib(rows: Rows, k: int, n_threads: int) -> Neighbours:
+def by_hnswlib(links: int, ef: int, rows: Rows, k: int, n_threads: int) -> Neighbours:
     import hnswlib
 
     index = hnswlib.Index(space="ip", dim=rows.shape[1])
-    index.init_index(max_elements=len(rows), M=HNSW_LINKS, ef_construction=HNSW_EF, random_seed=0)
+    index.init_index(max_elements=len(rows), M=links, ef_construction=ef, random_seed=0)
     index.set_num_threads(n_threads)
-    index.set_ef(max(HNSW_EF, k + 1))
+    index.set_ef(max(ef, k + 1))
     index.add_items(rows)
     return np.asarray(index.knn_query(rows, k + 1)[0], dtype=np.int64)
 
@@ -99,5 +99,8 @@ KNN_PEERS = {
     "scikit-learn brute": KnnPeer("sklearn", True, 1, by_sklearn),
     "torch matmul + topk": KnnPeer("torch", True, 1, by_torch),
     "pynndescent": KnnPeer("pynndescent", False, 1, by_pynndescent),
-    "hnswlib M=16 ef=64": KnnPeer("hnswlib", False, 1, by_hnswlib),
+    **{
+        f"hnswlib M={links} ef={ef}": KnnPeer("hnswlib", False, 1, partial(by_hnswlib, links, ef))
+        for links, ef in HNSW_SETTINGS
+    },
 }

@@ -12,14 +12,14 @@ from typing import TextIO
 from benchmarks.claims import Claim
 from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
 from benchmarks.report_agglomerative import report_agglomerative
-from benchmarks.report_knn import report_knn, report_threads
+from benchmarks.report_knn import report_knn, report_many, report_threads
 from benchmarks.report_memory import report_memory
 from benchmarks.report_quality import report_quality
 from benchmarks.report_scale import report_levels, report_scale
 from benchmarks.report_select import report_select
 from pyredund.bench import description, installed
 
-SECTIONS = ("knn", "levels", "threads", "scale", "memory", "select")
+SECTIONS = ("knn", "levels", "many", "threads", "scale", "memory", "select")
 LONG_SECTIONS = ("quality", "agglomerative")  # half an hour each: only if asked for
 NARROW = ("noise", "pca64", "learned64")  # one thread is bearable
 BEGIN, END = "<!-- report -->", "<!-- end of report -->"
@@ -39,7 +39,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--only",
         choices=tuple(TITLES),
         action="append",
-        help="data sets of knn, levels and threads (may be repeated)",
+        help="data sets of knn, levels, many and threads (may be repeated)",
     )
     parser.add_argument(
         "--all-peers", action="store_true", help="knn: the slow and the approximate peers too, one run each"
@@ -50,7 +50,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--journal", type=Path, metavar="FILE", help="quality, agglomerative: do not repeat what FILE holds; add to it"
     )
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="agglomerative: where to draw the curves (.png)")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="scale, agglomerative: where to draw (.png)")
     parser.add_argument("--write", type=Path, metavar="FILE", help=f"put the report into FILE after the line {BEGIN}")
     parsed = parser.parse_args(given)
     for option in ("rounds", "wide_rounds"):
@@ -106,10 +106,12 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
         claims += report_knn(available(chosen.only or list(NAMES)), chosen.rounds, chosen.wide_rounds, chosen.all_peers)
     if "levels" in sections:
         claims += report_levels(available(chosen.only or list(NAMES)))
+    if "many" in sections:
+        claims += report_many(available([name for name in chosen.only or NAMES if name in NARROW]), chosen.rounds)
     if "threads" in sections:
         claims += report_threads(available([name for name in chosen.only or NAMES if name in NARROW]), chosen.rounds)
     if "scale" in sections and available(["pca64"]):
-        claims += report_scale()
+        claims += report_scale(chosen.figure)
     if "memory" in sections:
         claims += report_memory()
     if "select" in sections and available(["pca64"]):
