@@ -144,8 +144,8 @@ MUTATIONS = {
     "bytes forget what was added to the rows": ("-128 * even", "-127 * even"),
     "products of bytes saturate": ("four, column[v])", "_mm256_set1_epi8(-1), column[v])"),
     "a row near a cell is passed over": ("r + 8 <= n_rows; r += 8", "r + 8 <= n_rows; r += 9"),
-    "a long product loses its last part": ("i < job.dim; i += kTogether", "i + kTogether < job.dim; i += kTogether"),
-    "fewer products reach a value than were asked for": ("reaching >= wanted", "reaching >= wanted - 1"),
+    "a long product loses its last part": ("i < job.dim; i += count", "i + kTogether < job.dim; i += count"),
+    "fewer products reach a value than were asked for": ("reaching[v] >= wanted ?", "reaching[v] >= wanted - 1 ?"),
     "lanes are added in another order": (
         "(sum[0] + sum[2]) + (sum[1] + sum[3])",
         "(sum[0] + sum[1]) + (sum[2] + sum[3])",

@@ -300,14 +300,16 @@ void multiply_panel(const PanelProduct& job) {
       const std::int64_t at = first + r < job.n_rows ? first + r : job.n_rows - 1;
       row[r] = job.rows + (job.picks != nullptr ? job.picks[at] : at) * job.stride;
     }
-    Vector sum[kStrip][kVectors] = {};
-    for (std::int64_t i = 0; i < job.dim; i += kTogether) {
+    Vector sum[kStrip][kVectors];
+    std::int64_t count = job.dim < kTogether ? job.dim : kTogether;
+    multiply(row, job.panel, count, sum);
+    for (std::int64_t i = count; i < job.dim; i += count) {
+      for (int r = 0; r < kStrip; ++r) row[r] += count;
+      count = job.dim - i < kTogether ? job.dim - i : kTogether;
       Vector product[kStrip][kVectors];
-      const std::int64_t count = job.dim - i < kTogether ? job.dim - i : kTogether;
       multiply(row, job.panel + i * kPanel, count, product);
 #pragma GCC unroll 12
       for (int r = 0; r < kStrip; ++r) {
-        row[r] += count;
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; ++v) sum[r][v] += product[r][v];
       }
@@ -327,19 +329,25 @@ void multiply_panel(const PanelProduct& job) {
 // For each column a value that at least `count` of its products reach and that lies close below the count-th best:
 // halving is several times faster than selecting.
 void reached_by(const float* products, std::int64_t n_rows, std::int64_t count, float* out) {
-  for (int v = 0; v < kVectors; ++v) {
-    Vector low = broadcast(-2.5f), high = broadcast(1.01f);
-    const Mask wanted = Mask{} + static_cast<std::int32_t>(count);
-    for (int halving = 0; halving < 12; ++halving) {
-      const Vector middle = (low + high) * broadcast(0.5f);
-      Mask reaching = {};
-      for (std::int64_t r = 0; r < n_rows; ++r) reaching -= load(products + r * kPanel + v * kLanes) >= middle;
-      const Mask enough = reaching >= wanted;
-      low = enough ? middle : low;
-      high = enough ? high : middle;
+  Vector low[kVectors], high[kVectors];
+  for (int v = 0; v < kVectors; ++v) low[v] = broadcast(-2.5f), high[v] = broadcast(1.01f);
+  const Mask wanted = Mask{} + static_cast<std::int32_t>(count);
+  for (int halving = 0; halving < 12; ++halving) {
+    Vector middle[kVectors];
+    Mask reaching[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) middle[v] = (low[v] + high[v]) * broadcast(0.5f), reaching[v] = Mask{};
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) reaching[v] -= load(products + r * kPanel + v * kLanes) >= middle[v];
     }
-    store(out + v * kLanes, low);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      low[v] = reaching[v] >= wanted ? middle[v] : low[v];
+      high[v] = reaching[v] >= wanted ? high[v] : middle[v];
+    }
   }
+  for (int v = 0; v < kVectors; ++v) store(out + v * kLanes, low[v]);
 }
 
 void mark_near(const CellScan& scan) {

@@ -18,7 +18,7 @@ constexpr std::int64_t kRanking = 64;  // leading coordinates that choose the ro
 
 // Rows in near cells. More of them give higher floors; these cost about as much as the search then saves.
 std::int64_t near_rows(std::int64_t n_rows, std::int64_t k) {
-  return std::max(4 * k, std::clamp<std::int64_t>(n_rows / 48, 256, 2048));
+  return std::max(4 * k, std::clamp<std::int64_t>(n_rows / 96, 256, 2048));
 }
 
 // Groups in which near cells are looked for.
