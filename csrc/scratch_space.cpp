@@ -6,6 +6,7 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -37,10 +38,15 @@ struct Mapped {
   int statm = -1;              // of the process `owner`: a child would read its parent's
   pid_t owner = 0;
   std::atomic<std::int64_t> next_look{0};
+  std::atomic<bool> any{false};  // file
 };
 
 Mapped& mapped() {
   static Mapped only;
+  // A child must not inherit a mutex that a thread of its parent's holds.
+  static const int at_fork =
+      pthread_atfork([] { only.mutex.lock(); }, [] { only.mutex.unlock(); }, [] { only.mutex.unlock(); });
+  static_cast<void>(at_fork);
   return only;
 }
 
@@ -136,6 +142,7 @@ ScratchFile::ScratchFile(std::shared_ptr<const ScratchSpace> space, std::int64_t
   }
   const std::lock_guard<std::mutex> lock(mapped().mutex);
   mapped().files.push_back(this);
+  mapped().any = true;
 }
 
 ScratchFile::~ScratchFile() {
@@ -143,6 +150,7 @@ ScratchFile::~ScratchFile() {
     const std::lock_guard<std::mutex> lock(mapped().mutex);
     auto& files = mapped().files;
     files.erase(std::find(files.begin(), files.end(), this));
+    mapped().any = !files.empty();
   }
   munmap(data_, static_cast<std::size_t>(bytes_));
   if (arranged_ >= 0) close(arranged_);
@@ -150,6 +158,7 @@ ScratchFile::~ScratchFile() {
 }
 
 ScratchFile* ScratchFile::at(const void* address) {
+  if (!mapped().any.load(std::memory_order_relaxed)) return nullptr;
   const auto* const wanted = static_cast<const char*>(address);
   const std::lock_guard<std::mutex> lock(mapped().mutex);
   for (ScratchFile* file : mapped().files) {

@@ -20,7 +20,7 @@ from pyredund._scratch import within_memory
 from pyredund._sketch import layout_of, products, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
-PAIR_BYTES = 28  # of a pair found: two rows and a similarity, then two entries of lists
+PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists
 EDGE_BYTES = 48  # of an entry while identical rows are put back in
 SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
 BYTES_AT_ONCE = 8 << 20  # of the rows that they are made from

@@ -62,7 +62,7 @@ def within_memory(what: str, needs: Needs, max_memory: int | None, engine: Engin
     limit = memory_limit(max_memory)
     if needs.memory <= limit:
         return engine, limit - needs.memory
-    if needs.least is None:
+    if needs.least is None or engine.device == "cuda":
         raise too_little(what, needs.memory, max_memory)
     least = needs.least + FEWEST_PAGES + BLOCKS + engine.n_threads * BLOCKS_OF_THREAD
     if least > limit:
