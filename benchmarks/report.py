@@ -13,7 +13,7 @@ from benchmarks.claims import Claim
 from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
 from benchmarks.report_agglomerative import report_agglomerative
 from benchmarks.report_knn import report_knn, report_many, report_threads
-from benchmarks.report_memory import report_memory
+from benchmarks.report_memory import report_large, report_memory
 from benchmarks.report_quality import report_quality
 from benchmarks.report_scale import report_levels, report_scale
 from benchmarks.report_select import report_select
@@ -21,6 +21,7 @@ from pyredund.bench import description, installed
 
 SECTIONS = ("knn", "levels", "many", "threads", "scale", "memory", "select")
 LONG_SECTIONS = ("quality", "agglomerative")  # half an hour each: only if asked for
+LARGE = ("augmented64",)  # a minute or two each; augmented784 only if asked for
 NARROW = ("noise", "pca64", "learned64")  # one thread is bearable
 BEGIN, END = "<!-- report -->", "<!-- end of report -->"
 
@@ -114,6 +115,9 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
         claims += report_scale(chosen.figure)
     if "memory" in sections:
         claims += report_memory()
+        large = [name for name in chosen.only or LARGE if name.startswith("augmented")]
+        if large and available(["pca64"]):
+            claims += report_large(large)
     if "select" in sections and available(["pca64"]):
         claims += report_select(chosen.rounds)
     if "quality" in sections and available(["pca64"]):

@@ -9,6 +9,7 @@
 #include "cpu/locality_order.hpp"
 #include "cpu/sketch.hpp"
 #include "interruptible.hpp"
+#include "scratch_space.hpp"
 #include "sketch_view.hpp"
 
 namespace pyredund {
@@ -27,6 +28,11 @@ void arrange_rows(Array<float>& rows, const Array<std::int32_t>& order, bool bac
   float* const data = rows.mutable_data();
   const std::int64_t n = rows.shape(0), stride = rows.shape(1);
   const std::int32_t* const places = order.data();
+  if (ScratchFile* const file = ScratchFile::at(data)) {
+    if (back) return file->restore();
+    const std::int64_t row_bytes = stride * static_cast<std::int64_t>(sizeof(float));
+    return run_interruptibly(py::none(), [&](Watch& watch) { file->arrange(places, n, row_bytes, watch); });
+  }
   const py::gil_scoped_release release;  // not interruptible: rows must not be left half way
   cpu::arrange_rows(data, n, stride, places, back);
 }
@@ -64,8 +70,9 @@ void fill_sketch(const Array<float>& rows, const py::object& sketch, const Array
 
 py::dict knn_graph(const Array<float>& rows, std::int64_t dim, const py::object& sketch,
                    const std::optional<Array<float>>& floors, Array<std::int32_t>& indices, Array<float>& similarities,
-                   int n_threads, const std::string& isa, std::int64_t block, const py::object& progress) {
-  const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
+                   int n_threads, const std::string& isa, std::int64_t block, const py::object& progress,
+                   std::int64_t spare_bytes) {
+  const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block, spare_bytes};
   const MatrixView view = view_rows(rows, dim);
   const cpu::Sketch coarse = view_sketch(sketch);
   const float* const floor = floors ? floors->data() : nullptr;
@@ -91,8 +98,8 @@ py::dict knn_graph(const Array<float>& rows, std::int64_t dim, const py::object&
 void knn_query(const Array<float>& queries, const Array<float>& reference, std::int64_t dim,
                const std::optional<Array<std::int32_t>>& excluded, Array<std::int32_t>& indices,
                Array<float>& similarities, int n_threads, const std::string& isa, std::int64_t block,
-               const py::object& progress) {
-  const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
+               const py::object& progress, std::int64_t spare_bytes) {
+  const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block, spare_bytes};
   const MatrixView view = view_rows(queries, dim), reference_view = view_rows(reference, dim);
   const std::int32_t* const except = excluded ? excluded->data() : nullptr;
   std::int32_t* const ids = indices.mutable_data();
@@ -122,10 +129,10 @@ void bind_knn_graph(py::module_& module) {
              arg("norm_slack"), arg("rotation").noconvert(), arg("error_slack"), arg("n_threads"), arg("isa"));
   module.def("knn_graph", &knn_graph, arg("rows").noconvert(), arg("dim"), arg("sketch"), arg("floors"),
              arg("indices").noconvert(), arg("similarities").noconvert(), arg("n_threads"), arg("isa"), arg("block"),
-             arg("progress"));
+             arg("progress"), arg("spare_bytes") = cpu::kSpareBytes);
   module.def("knn_query", &knn_query, arg("queries").noconvert(), arg("reference").noconvert(), arg("dim"),
              arg("excluded"), arg("indices").noconvert(), arg("similarities").noconvert(), arg("n_threads"), arg("isa"),
-             arg("block"), arg("progress"));
+             arg("block"), arg("progress"), arg("spare_bytes") = cpu::kSpareBytes);
 }
 
 }  // namespace pyredund

@@ -1,4 +1,5 @@
-#include <vector>
+#include <limits>
+#include <utility>
 
 #include "core.hpp"
 #include "cpu/instruction_set.hpp"
@@ -14,20 +15,21 @@ py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::in
                  const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members,
                  const Array<std::int32_t>& removable, const Array<std::int32_t>& priority,
                  const Array<std::int64_t>& weights, std::int64_t n_remove, int n_threads, const std::string& isa,
-                 std::int64_t block, const py::object& progress) {
+                 std::int64_t block, const py::object& progress, std::int64_t room) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
   const MatrixView view = view_rows(rows, dim);
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data(), weights.data()};
   cpu::RemovalLog log;
-  run_interruptibly(progress, [&](Watch& watch) { log = cpu::removal(plan, view, graph, classes, n_remove, watch); });
+  run_interruptibly(progress,
+                    [&](Watch& watch) { log = cpu::removal(plan, view, graph, classes, n_remove, room, watch); });
   py::dict result;
-  result["removed"] = as_array(log.removed);
-  result["costs"] = as_array(log.costs);
-  result["moved_ptr"] = as_array(log.moved_ptr);
-  result["moved"] = as_array(log.moved);
-  result["nearest"] = as_array(log.nearest);
-  result["similarities"] = as_array(log.similarities);
+  result["removed"] = moved(std::move(log.removed));
+  result["costs"] = moved(std::move(log.costs));
+  result["moved_ptr"] = moved(std::move(log.moved_ptr));
+  result["moved"] = moved(std::move(log.moved));
+  result["nearest"] = moved(std::move(log.nearest));
+  result["similarities"] = moved(std::move(log.similarities));
   return result;
 }
 
@@ -38,7 +40,8 @@ void bind_removal(py::module_& module) {
   module.def("removal", &removal, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
              arg("indices").noconvert(), arg("similarities").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(),
-             arg("weights").noconvert(), arg("n_remove"), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));
+             arg("weights").noconvert(), arg("n_remove"), arg("n_threads"), arg("isa"), arg("block"), arg("progress"),
+             arg("room") = std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace pyredund

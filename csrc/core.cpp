@@ -5,6 +5,7 @@
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   module.doc() = "Compiled core of pyredund: unit rows, exact cosine neighbours, greedy selection.";
   pyredund::bind_config(module);
+  pyredund::bind_scratch(module);
   pyredund::bind_unit_rows(module);
   pyredund::bind_knn_graph(module);
   pyredund::bind_radius_graph(module);

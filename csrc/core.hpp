@@ -20,6 +20,7 @@ void bind_insertion(pybind11::module_& module);
 void bind_deduplicate(pybind11::module_& module);
 void bind_kcenter(pybind11::module_& module);
 void bind_agglomerative(pybind11::module_& module);
+void bind_scratch(pybind11::module_& module);
 
 // C-contiguous arrays of exactly this type: a copy made on the way in would lose what is written into it.
 template <typename T>

@@ -14,6 +14,9 @@ struct Watch {
   const Watch* whole = nullptr;  // of the computation that this one is a step of: its request to stop counts too
 };
 
+// What a computing thread does besides, now and then; null: nothing. Scratch files use it to keep to their memory.
+inline std::atomic<void (*)()> now_and_then{nullptr};
+
 // Thrown by a computation that was asked to stop: its result is incomplete and must not be used.
 struct Interrupted {};
 
@@ -21,6 +24,7 @@ inline void check(const Watch& watch) {
   for (const Watch* asked = &watch; asked != nullptr; asked = asked->whole) {
     if (asked->stop.load(std::memory_order_relaxed)) throw Interrupted{};
   }
+  if (void (*const act)() = now_and_then.load(std::memory_order_relaxed)) act();
 }
 
 }  // namespace pyredund

@@ -74,7 +74,8 @@ def closest_kept(
         similarity_of_class[found_there] = scores[found_there]
     missing = np.flatnonzero(row_of_class < 0)
     if len(missing):
-        found, similarities = query(rows.matrix[missing], rows.matrix[kept_classes], rows.dim, 1, engine)
+        queries, others = rows.gathered(missing, engine), rows.gathered(kept_classes, engine)
+        found, similarities = query(queries, others, rows.dim, 1, engine)
         row_of_class[missing] = kept_rows[found[:, 0]]
         similarity_of_class[missing] = similarities[:, 0]
 

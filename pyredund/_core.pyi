@@ -17,6 +17,17 @@ class _RemovalLog(TypedDict):
 def isas() -> list[str]: ...
 def chosen_isa(isa: str) -> str: ...
 def fail_in_worker(n_threads: int, progress: _Progress | None) -> None: ...
+
+class ScratchSpace:
+    def __init__(self, folder: str, resident: int) -> None: ...
+    @property
+    def folder(self) -> str: ...
+    @property
+    def resident(self) -> int: ...
+    def floats(self, rows: int, columns: int) -> NDArray[np.float32]: ...
+    def bytes(self, rows: int, columns: int) -> NDArray[np.uint8]: ...
+
+def gather_rows(rows: NDArray[np.float32], which: NDArray[np.int32], out: NDArray[np.float32]) -> None: ...
 def unit_rows(
     embeddings: NDArray[np.float32] | NDArray[np.float64],
     out: NDArray[np.float32],
@@ -82,6 +93,7 @@ def knn_graph(
     isa: str,
     block: int,
     progress: _Progress | None,
+    spare_bytes: int = ...,
 ) -> dict[str, int]: ...
 def knn_query(
     queries: NDArray[np.float32],
@@ -94,6 +106,7 @@ def knn_query(
     isa: str,
     block: int,
     progress: _Progress | None,
+    spare_bytes: int = ...,
 ) -> None: ...
 def similar_pairs(
     rows: NDArray[np.float32],
@@ -132,6 +145,7 @@ def removal(
     isa: str,
     block: int,
     progress: _Progress | None,
+    room: int = ...,
 ) -> _RemovalLog: ...
 def insertion(
     indptr: NDArray[np.int64],

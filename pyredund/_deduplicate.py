@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
-from pyredund._checks import check_int
 from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import reference_source, row_source
-from pyredund._knn_graph import graph_bytes, query
-from pyredund._memory import check_memory, memory_limit
+from pyredund._knn_graph import graph_needs, query, reference_needs
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._removal import lowest_rows
 from pyredund._row_arguments import priority_ranks, row_mask
+from pyredund._scratch import Needs, within_memory
 from pyredund._selection import Selection
 from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, padded, unit_rows
@@ -64,7 +63,7 @@ def deduplicate(
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
-        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+        Bytes that the call may take, as for `knn_graph`.
     progress : bool or callable, default False
         True shows a bar on standard error; a callable receives (done, total) several times a second.
 
@@ -109,14 +108,14 @@ def deduplicate(
     others = reference_source(reference, source.dim) if reference is not None else None
     forced = row_mask("must_keep", must_keep, n)
     ranks = priority_ranks(priority, n)
-    if max_memory is not None:
-        max_memory = check_int("max_memory", max_memory, at_least=1)
-    needed = graph_bytes(source, 0) + (others.rows * padded(others.dim) * 4 if others is not None else 0)
-    check_memory(f"deduplicating {n} rows", needed + n * FEW_PAIRS * PAIR_BYTES, max_memory)
-    room = memory_limit(max_memory) - needed
+    few = n * FEW_PAIRS * PAIR_BYTES
+    needs = graph_needs(source, 0, engine) + Needs(few, few, n * padded(source.dim) * 4)
+    if others is not None:
+        needs += reference_needs(others)
+    engine, room = within_memory(f"deduplicating {n} rows", needs, max_memory, engine)
     rows = unit_rows("embeddings", source, engine)
     owned = unit_rows("reference", others, engine) if others is not None and others.rows else None
-    most = min(MANY_PAIRS, max(FEW_PAIRS, room // (PAIR_BYTES * n)))
+    most = min(MANY_PAIRS, FEW_PAIRS + room // (PAIR_BYTES * n))
     kept, representatives, similarities = _visit(rows, owned, lowest, ranks, forced, most, engine)
     n_reference = others.rows if others is not None else 0
     must = np.flatnonzero(forced) if forced.any() else None
@@ -240,7 +239,8 @@ def _add_closest_of_crowd(
     if not len(kept) or not len(dropped):
         return
     kept = kept[np.argsort(names[kept])]  # the order in which ties are to be broken
-    found, scores = query(rows.matrix[dropped], rows.matrix[kept], rows.dim, 1, engine.quiet())
+    queries, others = rows.gathered(dropped, engine), rows.gathered(kept, engine)
+    found, scores = query(queries, others, rows.dim, 1, engine.quiet())
     name, score = names[kept[found[:, 0]]], scores[:, 0]
     listed, listed_score = row_of_class[dropped], similarities[dropped]
     closer = (listed < 0) | (score > listed_score) | ((score == listed_score) & (name < listed))
@@ -259,7 +259,9 @@ def _closest_owned(
     closest, is_owned = found[:, 0].astype(np.int64), np.zeros(n, dtype=bool)
     alike = np.flatnonzero(scores[:, 0] == 1)  # of several such rows, an identical one is the closest
     if len(alike):
-        both = np.concatenate([owned.matrix, rows.matrix[alike]])
+        both = engine.large_floats(owned.n_distinct + len(alike), owned.matrix.shape[1])
+        _core.gather_rows(owned.matrix, np.arange(owned.n_distinct, dtype=np.int32), both[: owned.n_distinct])
+        _core.gather_rows(rows.matrix, alike.astype(np.int32), both[owned.n_distinct :])
         class_of = np.empty(len(both), dtype=np.int32)
         _core.collapse_identical_rows(both, class_of)
         same = class_of[owned.n_distinct :]

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pyredund import _core
 from pyredund._checks import check_choice, check_int
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Progress = Callable[[int, int], object]
+
+SPARE_BYTES = 128 << 20  # of places in which neighbours wait, at most
 
 
 def available_threads() -> int:
@@ -63,6 +68,10 @@ class Engine:
         On the GPU, score every pair exactly: the definition that the faster search is held against.
     cuda_bytes : int
         Memory that a search may take on the GPU, beside the rows and the result; 0: what is free.
+    scratch : ScratchSpace, optional
+        Where large arrays lie; None: in memory.
+    spare_bytes : int
+        Memory of places in which neighbours wait to be merged into their lists.
     count : callable, optional
         Receives how many pairs came how far in each graph that is built; for benchmarks.
     """
@@ -75,6 +84,8 @@ class Engine:
     device: str = "cpu"
     plain_cuda: bool = False
     cuda_bytes: int = 0
+    scratch: _core.ScratchSpace | None = None
+    spare_bytes: int = SPARE_BYTES
     count: Callable[[dict[str, int]], object] | None = None
 
     @classmethod
@@ -99,6 +110,18 @@ class Engine:
             progress=progress,
             device=device,
         )
+
+    def large_floats(self, rows: int, columns: int) -> NDArray[np.float32]:
+        """Zeros, on disk where memory is short."""
+        if self.scratch is not None and rows * columns > 0:
+            return self.scratch.floats(rows, columns)
+        return np.zeros((rows, columns), dtype=np.float32)
+
+    def large_bytes(self, rows: int, columns: int) -> NDArray[np.uint8]:
+        """Zeros, on disk where memory is short."""
+        if self.scratch is not None and rows * columns > 0:
+            return self.scratch.bytes(rows, columns)
+        return np.zeros((rows, columns), dtype=np.uint8)
 
     def quiet(self) -> Engine:
         """The same engine without progress, for a short step inside of a longer one."""

@@ -37,7 +37,7 @@ def check_belongs(graph: NeighborGraph, rows: UnitRows, engine: Engine) -> None:
     for edges in (graph.indptr[some], graph.indptr[some + 1] - 1):
         scores = np.empty(len(some), dtype=np.float32)
         neighbours = class_of[graph.indices[edges]]
-        _core.similarities(rows.matrix[class_of[some]], rows.matrix[neighbours], scores, engine.isa)
+        _core.similarities(rows.gathered(class_of[some], engine), rows.gathered(neighbours, engine), scores, engine.isa)
         for at in np.flatnonzero(scores != graph.similarities[edges])[:1]:
             raise ValueError(
                 f"graph must be that of these embeddings: it says {float(graph.similarities[edges[at]]):.6f} for the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,6 +30,17 @@ class RowSource:
         as_float32 = (kind == "f" and size <= 4) or (kind in "iub" and size <= 2) or part.dtype.name == "bfloat16"
         with np.errstate(all="ignore"):  # a longdouble beyond float64 becomes infinite, and is refused as such
             return cast("RowBlock", np.ascontiguousarray(part, dtype=np.float32 if as_float32 else np.float64))
+
+    def forget(self) -> None:
+        """Let go of what has been read of a memory map: its pages count as memory of the process."""
+        owner = self.array
+        while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+            owner = owner.base
+        # A private map ("c") would lose what was written into it.
+        if isinstance(owner, np.memmap) and owner.mode in ("r", "r+", "w+") and hasattr(mmap, "MADV_DONTNEED"):
+            pages = getattr(owner, "_mmap", None)
+            if isinstance(pages, mmap.mmap):
+                pages.madvise(mmap.MADV_DONTNEED)
 
 
 def row_source(name: str, embeddings: object) -> RowSource:

@@ -9,15 +9,17 @@ from pyredund import _core
 from pyredund._checks import check_int
 from pyredund._device import check_device, knn_on_gpu
 from pyredund._device_array import DeviceArray, device_array, knn_of_device_array
-from pyredund._engine import Engine, Progress
+from pyredund._engine import SPARE_BYTES, Engine, Progress
 from pyredund._inputs import RowSource, reference_source, row_source
 from pyredund._memory import check_memory
 from pyredund._neighbor_graph import NeighborGraph, regular_graph
-from pyredund._sketch import Sketch, layout_of, sketch_of
+from pyredund._scratch import Needs, within_memory
+from pyredund._sketch import PAIRS, SHORT_OF_MEMORY, Sketch, layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, padded, unit_rows
 
 DEFAULT_K = 32
-SPARE_BYTES = 128 << 20  # of neighbour lists under construction, at most
+
+Lists = tuple[NDArray[np.int32], NDArray[np.float32]]  # indices and similarities, one row each
 
 
 def knn_graph(
@@ -51,7 +53,9 @@ def knn_graph(
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
-        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+        Bytes that the call may take. Default: what the machine has left, less 256 MiB. Where that is not enough for
+        all, unit rows and what is made of them go to temporary files (in the folder that ``TMPDIR`` names); the graph
+        has to fit.
     progress : bool or callable, default False
         True shows a bar on standard error; a callable receives (done, total) several times a second.
 
@@ -67,7 +71,7 @@ def knn_graph(
     ValueError
         If an argument is out of range, shapes do not fit, or embeddings hold NaN or infinity.
     MemoryError
-        If the result would not fit.
+        If the result would not fit; the message says how much would do.
 
     Notes
     -----
@@ -93,15 +97,16 @@ def knn_graph(
     source = row_source("embeddings", embeddings)
     if reference is None:
         k = neighbor_count(k, source.rows)
-        check_memory(f"a graph of {source.rows} rows with k={k}", graph_bytes(source, k), max_memory)
+        what = f"a graph of {source.rows} rows with k={k}"
+        engine, _ = within_memory(what, graph_needs(source, k, engine), max_memory, engine)
         return search(unit_rows("embeddings", source, engine), k, engine)
     others = reference_source(reference, source.dim)
     if k is None:
         k = min(DEFAULT_K, others.rows)
     else:
         k = check_int("k", k, at_least=1, at_most=others.rows, why_at_most=" (the rows of reference)")
-    needed = graph_bytes(source, k) + others.rows * padded(others.dim) * 4
-    check_memory(f"a graph of {source.rows} rows with k={k} and reference", needed, max_memory)
+    what = f"a graph of {source.rows} rows with k={k} and reference"
+    engine, _ = within_memory(what, graph_needs(source, k, engine) + reference_needs(others), max_memory, engine)
     return search_reference(unit_rows("embeddings", source, engine), unit_rows("reference", others, engine), k, engine)
 
 
@@ -119,7 +124,7 @@ def search_where_they_lie(
         return regular_graph(indices, similarities, array.rows)
     no_coordinates = np.empty((len(indices), 0), dtype=np.float32)
     rows = UnitRows(no_coordinates, array.dim, class_of, array.rows)
-    return _expand(indices, similarities, class_of, rows, True, count)
+    return _expand((indices, similarities), class_of, rows, True, _empty_lists(array.rows, count))
 
 
 def neighbor_count(k: object, n: int) -> int:
@@ -138,25 +143,59 @@ def graph_bytes(source: RowSource, k: int) -> int:
     return source.rows * (padded(source.dim) * 8 + 8 * k + 160) + waiting  # cells, while they are made: 144 bytes a row
 
 
+def graph_needs(source: RowSource, k: int, engine: Engine) -> Needs:
+    """The same where memory may be short."""
+    n, row = source.rows, padded(source.dim) * 4
+    layout = 0
+    if n >= engine.sketch_from:
+        # Short rows and their order; a 64th of the rows, at most, with its scores; the directions that come of it.
+        layout = n * (100 + 48) + 4 * min(n * row, max(PAIRS * row, SHORT_OF_MEMORY)) + 1400 * row
+    search = n * (8 * k + 72)  # lists, two places to wait, bars, and a few numbers a row
+    tiles = n * n >> 18
+    return Needs(graph_bytes(source, k) + tiles, max(layout, search) + tiles, n * (3 * row + 320))
+
+
+def reference_needs(others: RowSource) -> Needs:
+    """Memory of unit rows alone."""
+    row = padded(others.dim) * 4
+    return Needs(others.rows * row, others.rows * 24, others.rows * row)
+
+
 def search(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     """The k nearest other rows of every row, identical ones included."""
-    distinct = search_distinct(rows, min(k, max(0, rows.n_distinct - 1)), engine)
+    width = min(k, max(0, rows.n_distinct - 1))
     if rows.class_of is None:
-        return distinct
-    shape = (rows.n_distinct, -1 if len(distinct.indices) else 0)
-    lists = distinct.indices.reshape(shape), distinct.similarities.reshape(shape)
-    return _expand(*lists, rows.class_of, rows, True, k)
+        return search_distinct(rows, width, engine)
+    lists = _empty_lists(rows.n_rows, k)
+    # Lists of the distinct rows lie where those of all rows will, if they are as long: a second graph saved.
+    distinct = _first(lists, rows.n_distinct) if width == k else _empty_lists(rows.n_distinct, width)
+    fill_lists(rows, *distinct, engine)
+    return _expand(distinct, rows.class_of, rows, True, lists)
 
 
 def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     """The k nearest other distinct rows of every distinct row."""
-    indices = np.empty((rows.n_distinct, k), dtype=np.int32)
-    similarities = np.empty((rows.n_distinct, k), dtype=np.float32)
+    lists = _empty_lists(rows.n_distinct, k)
+    fill_lists(rows, *lists, engine)
+    return regular_graph(*lists, rows.n_distinct)
+
+
+def _empty_lists(n: int, k: int) -> Lists:
+    return np.empty((n, k), dtype=np.int32), np.empty((n, k), dtype=np.float32)
+
+
+def _first(lists: Lists, n: int) -> Lists:
+    return lists[0][:n], lists[1][:n]
+
+
+def fill_lists(rows: UnitRows, indices: NDArray[np.int32], similarities: NDArray[np.float32], engine: Engine) -> None:
+    """Put the nearest other distinct rows of every distinct row into its list, as many as it takes."""
+    k = indices.shape[1]
     if k == 0:
-        return regular_graph(indices, similarities, rows.n_distinct)
+        return
     if engine.device == "cuda":
         knn_on_gpu(rows.matrix, None, None, indices, similarities, engine)
-        return regular_graph(indices, similarities, rows.n_distinct)
+        return
 
     def search_with(sketch: Sketch | None) -> None:
         # In an order by locality, a row's own surroundings give a floor.
@@ -173,6 +212,7 @@ def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
                 engine.isa,
                 engine.block,
                 report,
+                engine.spare_bytes,
             )
         if engine.count is not None:
             engine.count(counts)
@@ -186,7 +226,6 @@ def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
                 search_with(sketch)
     if sketch is None:
         search_with(None)
-    return regular_graph(indices, similarities, rows.n_distinct)
 
 
 def guessed_floors(rows: UnitRows, k: int, engine: Engine) -> NDArray[np.float32] | None:
@@ -206,16 +245,20 @@ def guessed_floors(rows: UnitRows, k: int, engine: Engine) -> NDArray[np.float32
     sample = np.sort(np.random.default_rng(3).choice(n, m, replace=False)).astype(np.int32)
     place = np.full(n, -1, dtype=np.int32)
     place[sample] = np.arange(m, dtype=np.int32)
-    return np.ascontiguousarray(query(rows.matrix, rows.matrix[sample], rows.dim, r, engine.quiet(), place)[1][:, -1])
+    found = query(rows.matrix, rows.gathered(sample, engine), rows.dim, r, engine.quiet(), place)
+    return np.ascontiguousarray(found[1][:, -1])
 
 
 def search_reference(rows: UnitRows, reference: UnitRows, k: int, engine: Engine) -> NeighborGraph:
     """The k nearest rows of `reference` for every row."""
-    indices, similarities = query(rows.matrix, reference.matrix, rows.dim, min(k, reference.n_distinct), engine)
+    width = min(k, reference.n_distinct)
+    lists = _empty_lists(rows.n_rows, k)
+    distinct = _first(lists, rows.n_distinct) if width == k else _empty_lists(rows.n_distinct, width)
+    fill_query(rows.matrix, reference.matrix, rows.dim, *distinct, engine)
     if rows.class_of is None and reference.class_of is None:
-        return regular_graph(indices, similarities, reference.n_rows)
+        return regular_graph(*lists, reference.n_rows)
     class_of = rows.class_of if rows.class_of is not None else np.arange(rows.n_rows, dtype=np.int32)
-    return _expand(indices, similarities, class_of, reference, False, k)
+    return _expand(distinct, class_of, reference, False, lists)
 
 
 def query(
@@ -225,34 +268,48 @@ def query(
     k: int,
     engine: Engine,
     excluded: NDArray[np.int32] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+) -> Lists:
     """Indices and similarities, both of shape (n, k), of the k rows of `reference` nearest to each query.
 
     Query i leaves out row ``excluded[i]`` of `reference`; -1 leaves out none.
     """
-    indices = np.empty((len(queries), k), dtype=np.int32)
-    similarities = np.empty((len(queries), k), dtype=np.float32)
+    lists = _empty_lists(len(queries), k)
+    fill_query(queries, reference, dim, *lists, engine, excluded)
+    return lists
+
+
+def fill_query(
+    queries: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    dim: int,
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    engine: Engine,
+    excluded: NDArray[np.int32] | None = None,
+) -> None:
+    """Put what `query` returns into lists that are there."""
     if engine.device == "cuda":
         knn_on_gpu(queries, reference, excluded, indices, similarities, engine)
-        return indices, similarities
+        return
     with engine.reporting("neighbours") as report:
         _core.knn_query(
-            queries, reference, dim, excluded, indices, similarities, engine.n_threads, engine.isa, engine.block, report
+            queries,
+            reference,
+            dim,
+            excluded,
+            indices,
+            similarities,
+            engine.n_threads,
+            engine.isa,
+            engine.block,
+            report,
+            engine.spare_bytes,
         )
-    return indices, similarities
 
 
 def _expand(
-    indices: NDArray[np.int32],
-    similarities: NDArray[np.float32],
-    class_of: NDArray[np.int32],
-    members: UnitRows,
-    self_join: bool,
-    k: int,
+    distinct: Lists, class_of: NDArray[np.int32], members: UnitRows, self_join: bool, lists: Lists
 ) -> NeighborGraph:
-    rows = np.empty((len(class_of), k), dtype=np.int32)
-    scores = np.empty((len(class_of), k), dtype=np.float32)
-    _core.expand_identical_rows(
-        indices, similarities, class_of, members.member_ptr, members.members, self_join, rows, scores
-    )
-    return regular_graph(rows, scores, members.n_rows)
+    """Fill the lists of all rows from those of the distinct ones, in the place of which they may lie."""
+    _core.expand_identical_rows(*distinct, class_of, members.member_ptr, members.members, self_join, *lists)
+    return regular_graph(*lists, members.n_rows)

@@ -26,15 +26,20 @@ def memory_limit(max_memory: int | None) -> int:
 def check_memory(what: str, wanted: int, max_memory: int | None) -> None:
     """Raise MemoryError when `wanted` bytes exceed `max_memory` or what the machine has left, less a margin."""
     if max_memory is not None:
-        if wanted > check_int("max_memory", max_memory, at_least=1):
-            raise MemoryError(f"{what} would take {readable(wanted)}, more than max_memory={max_memory}")
-        return
-    available = available_memory()
-    if available is not None and wanted > available - MARGIN:
-        raise MemoryError(
-            f"{what} would take {readable(wanted)}, more than the {readable(max(0, available - MARGIN))} that this "
-            f"machine has left (with a margin of {readable(MARGIN)})"
-        )
+        max_memory = check_int("max_memory", max_memory, at_least=1)
+    if wanted > memory_limit(max_memory):
+        raise too_little(what, wanted, max_memory)
+
+
+def too_little(what: str, wanted: int, max_memory: int | None) -> MemoryError:
+    """The error that says that there is less memory than is wanted."""
+    if max_memory is not None:
+        return MemoryError(f"{what} would take {readable(wanted)}, more than max_memory={max_memory}")
+    left = readable(memory_limit(None))
+    return MemoryError(
+        f"{what} would take {readable(wanted)}, more than the {left} that this machine has left (with a margin of "
+        f"{readable(MARGIN)})"
+    )
 
 
 def readable(size: int) -> str:

@@ -45,7 +45,7 @@ class Task:
     linkage : str
         Of agglomerative.
     room : int
-        Bytes that agglomerative may take for pairs of rows.
+        Bytes that agglomerative may take for pairs of rows, and removal for lists that replace those that run out.
     """
 
     rows: UnitRows
@@ -117,7 +117,7 @@ def run(
     if method == "removal":
         priority = np.concatenate([task.priority, np.zeros(m, dtype=np.int32)])
         n_keep = task.n_keep + m
-        log, costs = removal(rows, joined, n_keep, priority, forced, task.class_weights, engine)
+        log, costs = removal(rows, joined, n_keep, priority, forced, task.class_weights, engine, task.room)
         return Selection.from_removal(log, task.in_similarity(costs), k, m)
     gains = None
     if method == "kcenter":

@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
-from pyredund._checks import check_int
 from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import reference_source, row_source
-from pyredund._knn_graph import graph_bytes
-from pyredund._memory import check_memory, memory_limit, readable
+from pyredund._knn_graph import graph_needs, reference_needs
+from pyredund._memory import readable
 from pyredund._neighbor_graph import NeighborGraph
+from pyredund._scratch import within_memory
 from pyredund._sketch import layout_of, products, sketch_of
-from pyredund._unit_rows import UnitRows, padded, unit_rows
+from pyredund._unit_rows import UnitRows, unit_rows
 
-PAIR_BYTES = 28  # of a pair found: two rows and a similarity, then two entries of lists
+PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists
 EDGE_BYTES = 48  # of an entry while identical rows are put back in
 SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
+BYTES_AT_ONCE = 8 << 20  # of the rows that they are made from
 
 
 def radius_graph(
@@ -52,7 +53,7 @@ def radius_graph(
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
-        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+        Bytes that the call may take, as for `knn_graph`.
     progress : bool or callable, default False
         True shows a bar on standard error; a callable receives (done, total) several times a second.
 
@@ -87,14 +88,12 @@ def radius_graph(
     engine = Engine.resolve(n_threads, progress)
     source = row_source("embeddings", embeddings)
     others = reference_source(reference, source.dim) if reference is not None else None
-    if max_memory is not None:
-        max_memory = check_int("max_memory", max_memory, at_least=1)
-    needed = graph_bytes(source, 0) + (others.rows * padded(others.dim) * 4 if others is not None else 0)
-    check_memory(f"a graph of {source.rows} rows", needed, max_memory)
+    needs = graph_needs(source, 0, engine)
+    if others is not None:
+        needs += reference_needs(others)
+    engine, room = within_memory(f"a graph of {source.rows} rows", needs, max_memory, engine)
     rows = unit_rows("embeddings", source, engine)
     columns = unit_rows("reference", others, engine) if others is not None else rows
-    limit = memory_limit(max_memory)
-    room = limit - (needed if max_memory is not None else 0)  # what the machine has left is known by now
     return _search(rows, columns, others is None, lowest, room, engine)
 
 
@@ -170,9 +169,13 @@ def _estimated_edges(rows: UnitRows, columns: UnitRows, self_join: bool, thresho
         return 0.0
     count = max(16, min(rows.n_distinct, SAMPLED // columns.n_distinct))
     sample = np.sort(np.random.default_rng(4).choice(rows.n_distinct, min(count, rows.n_distinct), replace=False))
-    multiplicity, own = np.diff(columns.member_ptr), np.diff(rows.member_ptr)[sample]
-    scores = products(rows.matrix[sample], columns.matrix, engine)
-    found = float((own * ((scores >= threshold - 1e-6) * multiplicity).sum(axis=1)).sum())
+    multiplicity, own = columns.counts, rows.counts[sample]
+    queries, found = rows.gathered(sample, engine), 0.0
+    at_once = max(256, BYTES_AT_ONCE // (4 * columns.matrix.shape[1]))
+    for start in range(0, columns.n_distinct, at_once):
+        part = np.arange(start, min(start + at_once, columns.n_distinct))
+        near = products(queries, columns.gathered(part, engine), engine) >= threshold - 1e-6
+        found += float(own @ (near @ multiplicity[part]))
     return found / float(own.sum()) * rows.n_rows - (rows.n_rows if self_join else 0)
 
 

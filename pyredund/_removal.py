@@ -70,10 +70,12 @@ def removal(
     forced: NDArray[np.int64],
     weights: NDArray[np.int64],
     engine: Engine,
+    room: int = 1 << 62,
 ) -> tuple[RemovalHistory, NDArray[np.int64]]:
     """Remove rows, but none of `forced`, until `n_keep` are left; what each removal cost is in units.
 
-    `priority` holds ranks, `graph` is that of the distinct rows, `weights` are theirs.
+    `priority` holds ranks, `graph` is that of the distinct rows, `weights` are theirs. Lists that replace those that
+    run out take up to `room` bytes.
     """
     must_keep = np.zeros(rows.n_rows, dtype=bool)
     must_keep[forced] = True
@@ -100,6 +102,7 @@ def removal(
             engine.isa,
             engine.block,
             report,
+            room,
         )
     history = RemovalHistory(
         log["removed"].astype(np.int64),

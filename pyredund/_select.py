@@ -15,16 +15,18 @@ from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
 from pyredund._given_graph import check_graph
 from pyredund._groups import Seats, merge
-from pyredund._inputs import reference_source, row_source
-from pyredund._knn_graph import DEFAULT_K, graph_bytes, neighbor_count
-from pyredund._memory import check_memory, memory_limit
+from pyredund._inputs import RowSource, reference_source, row_source
+from pyredund._knn_graph import DEFAULT_K, graph_needs, neighbor_count
 from pyredund._methods import METHODS, Task, run
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._row_arguments import group_codes, priority_ranks, row_mask, sample_weights, weight_units
+from pyredund._scratch import Needs, within_memory
 from pyredund._selection import Selection
 from pyredund._unit_rows import padded, unit_rows
 
 SUMMING = ("removal", "insertion")  # the methods that go by a sum over the rows
+SELECTING = 200  # bytes of a row, whatever k
+IN_MEMORY = ("insertion", "kcenter", "agglomerative")  # the methods that keep copies of unit rows or of the graph
 
 
 def select(
@@ -98,7 +100,9 @@ def select(
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
-        Bytes that the call may take. Default: what the machine has left, less 256 MiB.
+        Bytes that the call may take. Default: what the machine has left, less 256 MiB. Where that is not enough for
+        all, removal and random keep unit rows and what is made of them in temporary files, as `knn_graph` does; the
+        other methods say how much they need.
     seed : int, default 0
         Of the random numbers of ``"random"``; the other methods use none.
     progress : bool or callable, default False
@@ -163,14 +167,13 @@ def select(
     counts = _counts(keep, forced, grouping, n)
     units, unit = (None, 1.0) if weights is None else weight_units(weights)
     n_neighbors = np.diff(graph.indptr).max(initial=0) if graph is not None else k or DEFAULT_K
-    needed = graph_bytes(source, int(n_neighbors)) + (
-        graph_bytes(others, int(n_neighbors)) if others is not None else 0
+    needs = _needs(source, method, int(n_neighbors), engine) + (
+        Needs(0, 0) if others is None else _needs(others, method, int(n_neighbors), engine)
     )
-    if method == "agglomerative":
-        needed += n * (padded(source.dim) * 4 + 128)
-    check_memory(f"selecting from {n + m} rows with k={n_neighbors}", needed, max_memory)
+    what = f"selecting from {n + m} rows with k={n_neighbors}"
+    what += f" and method={method!r}" if method in IN_MEMORY else ""
+    engine, room = within_memory(what, needs, max_memory, engine)
     rows = unit_rows("embeddings", source, engine, others)
-    room = memory_limit(max_memory) - (needed if max_memory is not None else 0)
     if grouping is None:
         task = Task(rows, m, int(counts.sum()), np.flatnonzero(forced), ranks, units, unit, linkage, room)
         selection = run(method, task, k, graph, (seed,), engine)
@@ -179,7 +182,7 @@ def select(
     by_group = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     parts = []
     for group, members in enumerate(by_group):
-        own = rows.taken(np.concatenate([members, np.arange(n, n + m)]))
+        own = rows.taken(np.concatenate([members, np.arange(n, n + m)]), engine)
         must = np.flatnonzero(forced[members])
         own_units = None if units is None else units[members]
         task = Task(own, m, int(counts[group]), must, ranks[members], own_units, unit, linkage, room)
@@ -187,6 +190,16 @@ def select(
     seats = Seats.of(np.bincount(codes), np.bincount(codes[forced], minlength=len(by_group)))
     selection = merge(method, parts, by_group, codes, seats, keep_history=m == 0 and not isinstance(keep, Mapping))
     return replace(selection, sample_weight=weights)
+
+
+def _needs(source: RowSource, method: str, n_neighbors: int, engine: Engine) -> Needs:
+    n, row = source.rows, padded(source.dim) * 4
+    needs = graph_needs(source, n_neighbors, engine)
+    if method in IN_MEMORY:
+        return Needs(needs.memory + (n * (row + 128) if method == "agglomerative" else 0))
+    # What a selection takes beside the graph; copies of the rows: those that are kept, or of one group.
+    assert needs.least is not None
+    return Needs(needs.memory, max(needs.least, n * (8 * n_neighbors + SELECTING)), needs.disk + 2 * n * row)
 
 
 def _check_linkage(linkage: str, method: str, *, must_keep: bool, extended: bool) -> None:

@@ -38,6 +38,8 @@ LONGEST = 256  # of a whole row as bytes
 SHORT = 16  # coordinates in which cells are made
 SAMPLE, PAIRS, BLOCKS = 4096, 384, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
+CELLS_AT_ONCE = 2048  # compared with the sample
+SHORT_OF_MEMORY = 8 << 20  # bytes of a sample, or of two blocks, where large arrays lie in files
 
 # Nanoseconds a pair on the machine that this was tuned on; only their ratios matter.
 TILE_COST, FLOAT_COST, NEAR_COST = 0.10, 0.030, 0.02
@@ -193,9 +195,10 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     if n < max(2, engine.sketch_from) or k < 1 or not _core.scans_bytes(engine.isa):
         return None
     count = min(n, max(SAMPLE, n // 64))
-    sample = rows.matrix[
-        np.random.default_rng(0).choice(n, count, replace=False), :dim
-    ]  # not sorted: its start stands for all
+    if engine.scratch is not None:
+        count = min(count, max(PAIRS, SHORT_OF_MEMORY // (4 * stride)))
+    drawn = np.random.default_rng(0).choice(n, count, replace=False)  # not sorted: their start stands for all
+    sample = rows.gathered(drawn, engine)[:, :dim]
     lengths = _lengths(dim)
     longest = max((_ladder(length, dim)[-1] for length in lengths), default=0)
     basis = _leading_directions(sample[:SAMPLE], max(min(SHORT - 1, dim), longest), engine)
@@ -209,7 +212,9 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     _core.short_rows(rows.matrix, directions.matrix, directions.norm_slack, short, engine.n_threads, engine.isa)
     width = _core.panel_width(engine.isa)
     order = _core.locality_order(short, width, engine.n_threads)
-    cells = short[order]
+    cells = engine.large_floats(n, SHORT)
+    _core.gather_rows(short, order, cells)
+    del short
     slack = directions.slack + directions.norm_slack
     left = _share_near(cells, directions.short(sample[:PAIRS], engine), thresholds, width, slack, engine)
     if left > WORTH_CELLS and engine.sketch_from > 0:
@@ -221,7 +226,7 @@ def sketch_of(rows: UnitRows, layout: Layout, engine: Engine) -> Sketch | None:
     """The sketch that saves most, for rows that lie as `layout` says; None where none pays."""
     n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
     sample = layout.sample[:PAIRS]
-    block = _block_size(n, _core.panel_width(engine.isa), engine)
+    block = _block_size(n, stride, _core.panel_width(engine.isa), engine)
     options: list[tuple[float, int]] = []
     for length in [0] * (dim <= LONGEST) + _lengths(dim):
         directions = _Directions.of(layout.basis[:, : length - 1], stride) if length else None
@@ -253,9 +258,10 @@ def products(rows: Floats, others: Floats, engine: Engine) -> Floats:
     return out
 
 
-def _block_size(n: int, width: int, engine: Engine) -> int:
+def _block_size(n: int, stride: int, width: int, engine: Engine) -> int:
     """Rows of a block: several blocks for every thread, and a block's bytes in the second-level cache."""
-    wanted = engine.block or max(96, min(n // (8 * engine.n_threads), 1024))
+    most = 1024 if engine.scratch is None else min(1024, SHORT_OF_MEMORY // (8 * stride))
+    wanted = engine.block or max(96, min(n // (8 * engine.n_threads), most))
     return -(-wanted // width) * width
 
 
@@ -263,7 +269,8 @@ def _typical_margin(rows: UnitRows, directions: _Directions | None, block: int, 
     """What rounding to bytes adds to the bound of a typical pair, by a few blocks."""
     margins = []
     for start in np.linspace(0, max(0, rows.n_distinct - block), BLOCKS).astype(int):
-        part = rows.matrix[start : start + block : 4, : rows.dim]
+        some = np.arange(start, min(start + block, rows.n_distinct), 4)
+        part = rows.gathered(some, engine)[:, : rows.dim]
         z = part.astype(np.float64) if directions is None else directions.short(part, engine)
         norms = np.linalg.norm(z - z.mean(axis=0), axis=1)
         length = z.shape[1]
@@ -305,18 +312,21 @@ def _thresholds(sample: Floats, k: int, n: int, engine: Engine) -> Floats:
 
 def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, slack: float, engine: Engine) -> float:
     """Share of the pairs that cells leave, by a sample of the rows; cells whose rows reach farther are not counted."""
-    whole = len(cells) // width * width
-    groups = cells[:whole].reshape(-1, width, cells.shape[1])
-    if len(groups) == 0:
+    n_cells = len(cells) // width
+    if n_cells == 0:
         return 1.0
-    centres = groups.mean(axis=1)
-    radii = np.sqrt(((groups - centres[:, None]) ** 2).sum(axis=2).max(axis=1))
     reaches = np.sqrt(np.maximum(0, 2 - 2 * (thresholds - slack)))
     rows = np.zeros((len(short), cells.shape[1]), dtype=np.float32)
     rows[:, : short.shape[1]] = short
-    squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * products(rows, centres, engine)
-    near = np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2
-    return float(near.mean())
+    near = 0
+    for start in range(0, n_cells, CELLS_AT_ONCE):
+        stop = min(n_cells, start + CELLS_AT_ONCE)
+        groups = cells[start * width : stop * width].reshape(-1, width, cells.shape[1])
+        centres = groups.mean(axis=1)
+        radii = np.sqrt(((groups - centres[:, None]) ** 2).sum(axis=2).max(axis=1))
+        squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * products(rows, centres, engine)
+        near += int((np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2).sum())
+    return near / (len(rows) * n_cells)
 
 
 def _cost(z: Doubles, layout: Layout, margin: float, dim: int, shorter: bool, engine: Engine) -> float:
@@ -349,7 +359,7 @@ def _build(
     rounding = 3 * _rounding_of_products(z_stride) + 2e-6  # of offsets, of sums with them and of bars
     sketch = Sketch(
         order=layout.order,
-        bytes=np.empty((n, n_bytes), dtype=np.uint8),
+        bytes=engine.large_bytes(n, n_bytes),
         errors=np.empty(n, dtype=np.float32),
         norms=np.empty(n, dtype=np.float32),
         centres=np.empty((n_blocks, z_stride), dtype=np.float32),
@@ -358,7 +368,7 @@ def _build(
         block=block,
         z_dim=z_dim,
         margin=rotation.slack + rounding + (directions.slack if length else 0.0),
-        bounds=np.zeros((n, padded(lengths[-1] + len(lengths) - 1)), dtype=np.float32) if lengths else None,
+        bounds=engine.large_floats(n, padded(lengths[-1] + len(lengths) - 1)) if lengths else None,
         lengths=lengths,
         bounds_slack=directions.slack + _rounding_of_products(max(lengths, default=0)) + 2.0**-22,
         cells=layout.cells,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from pyredund._engine import Engine
 from pyredund._inputs import RowSource
 
 BLOCK_BYTES = 32 << 20  # of the input, read and converted at a time
+SCRATCH_BLOCK_BYTES = 8 << 20  # where memory is short
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,19 @@ class UnitRows:
             if order is not None:
                 _core.arrange_rows(self.matrix, order, True)
 
-    def taken(self, which: NDArray[np.int64]) -> UnitRows:
+    def gathered(self, which: NDArray[Any], engine: Engine) -> NDArray[np.float32]:
+        """A copy of some of the distinct rows, which lies where the engine puts large arrays."""
+        found = engine.large_floats(len(which), self.matrix.shape[1])
+        _core.gather_rows(self.matrix, which.astype(np.int32), found)
+        return found
+
+    def taken(self, which: NDArray[np.int64], engine: Engine) -> UnitRows:
         """Some of the rows, with their numbers in `which` as they come."""
         if self.class_of is None:
-            return UnitRows(self.matrix[which], self.dim, None, len(which))
+            return UnitRows(self.gathered(which, engine), self.dim, None, len(which))
         classes, firsts, class_of = np.unique(self.class_of[which], return_index=True, return_inverse=True)
         order = np.argsort(firsts)  # the order in which each class first occurs
-        matrix = self.matrix[classes[order]]
+        matrix = self.gathered(classes[order], engine)
         if len(classes) == len(which):
             return UnitRows(matrix, self.dim, None, len(which))
         place = np.empty(len(order), dtype=np.int32)
@@ -110,7 +118,7 @@ def unit_rows(name: str, source: RowSource, engine: Engine, reference: RowSource
         If a row holds NaN or infinity; the message names `name`, the number of such rows and the first of them.
     """
     n, dim = source.rows + (reference.rows if reference is not None else 0), source.dim
-    matrix = np.empty((n, padded(dim)), dtype=np.float32)
+    matrix = engine.large_floats(n, padded(dim))
     _normalize(name, source, engine, matrix[: source.rows])
     if reference is not None:
         _normalize("reference", reference, engine, matrix[source.rows :])
@@ -130,10 +138,12 @@ def normalized(name: str, source: RowSource, engine: Engine) -> NDArray[np.float
 
 def _normalize(name: str, source: RowSource, engine: Engine, matrix: NDArray[np.float32]) -> None:
     norms = np.empty(source.rows, dtype=np.float64)
-    rows_at_once = max(1, BLOCK_BYTES // (8 * source.dim))
+    block_bytes = BLOCK_BYTES if engine.scratch is None else min(BLOCK_BYTES, SCRATCH_BLOCK_BYTES)
+    rows_at_once = max(1, block_bytes // (8 * source.dim))
     for start in range(0, source.rows, rows_at_once):
         stop = min(source.rows, start + rows_at_once)
         _core.unit_rows(source.block(start, stop), matrix[start:stop], norms[start:stop], engine.n_threads)
+        source.forget()
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):
         shown = ", ".join(str(row) for row in bad[:5]) + (", ..." if len(bad) > 5 else "")

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "cpu/gathered_rows.hpp"
 #include "cpu/radius_graph.hpp"
 #include "cpu/tile_scan.hpp"
 #include "cpu/tile_schedule.hpp"
@@ -16,12 +17,9 @@ constexpr std::int64_t kChunk = 512;  // crowded rows that are compared with eac
 constexpr std::int64_t kTile = 192;   // rows that a thread compares at once with what was kept of them
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-std::vector<float> gathered(MatrixView rows, const std::int32_t* which, std::int64_t count) {
-  std::vector<float> matrix;
-  matrix.reserve(static_cast<std::size_t>(count * rows.stride));
-  for (std::int64_t i = 0; i < count; ++i) {
-    matrix.insert(matrix.end(), rows.row(which[i]), rows.row(which[i]) + rows.stride);
-  }
+std::vector<float> gathered(MatrixView rows, const std::int32_t* which, std::int64_t count, const Watch& watch) {
+  std::vector<float> matrix(static_cast<std::size_t>(count * rows.stride));
+  gather_rows(rows, which, count, matrix.data(), watch);
   return matrix;
 }
 
@@ -86,7 +84,7 @@ class Visit {
   // Decides the rows at places [begin, end), of which chunk_rows_ are crowded and undecided, in their order.
   void visit(std::int64_t begin, std::int64_t end) {
     const auto n_chunk = static_cast<std::int64_t>(chunk_rows_.size());
-    const std::vector<float> data = gathered(rows_, chunk_rows_.data(), n_chunk);
+    const std::vector<float> data = gathered(rows_, chunk_rows_.data(), n_chunk, watch_);
     Watch search;  // progress is counted in rows, not in tiles
     search.whole = &watch_;
     const SimilarPairs pairs =
@@ -118,7 +116,7 @@ class Visit {
     open_.erase(std::remove_if(open_.begin(), open_.end(), [&](std::int32_t row) { return !is_open(row); }),
                 open_.end());
     if (kept.empty() || open_.empty()) return;
-    const std::vector<float> kept_data = gathered(rows_, kept.data(), static_cast<std::int64_t>(kept.size()));
+    const std::vector<float> kept_data = gathered(rows_, kept.data(), static_cast<std::int64_t>(kept.size()), watch_);
     const MatrixView columns{kept_data.data(), static_cast<std::int64_t>(kept.size()), rows_.dim, rows_.stride};
     const auto n_open = static_cast<std::int64_t>(open_.size());
     const auto bar = static_cast<float>(threshold_ - 1.01 * scan_margin(rows_.stride));
@@ -132,14 +130,15 @@ class Visit {
       each([&](const Tile& tile) {
         const std::int32_t* const which = open_.data() + tile.row_begin;
         const std::int64_t count = tile.row_end - tile.row_begin;
-        const std::vector<float> data = gathered(rows_, which, count);
+        const std::vector<float> data = gathered(rows_, which, count, watch_);
         for (std::int64_t r = 0; r < count; ++r) bars[r].store(bar, std::memory_order_relaxed);
         const auto resolve = [&](Survivor* survivors, std::int64_t n_survivors) {
           for (std::int64_t s = 0; s < n_survivors; ++s) {
             const Survivor& pair = survivors[s];
             const std::int32_t row = which[pair.row];
             if (fates_[row] != kUndecided) continue;
-            const float exact = similarity(*plan_.kernels, rows_.row(row), columns.row(pair.column), rows_.stride);
+            const float* const own = data.data() + pair.row * rows_.stride;
+            const float exact = similarity(*plan_.kernels, own, columns.row(pair.column), rows_.stride);
             if (static_cast<double>(exact) < threshold_) continue;
             fates_[row] = kDropped;
             bars[pair.row].store(kInfinity, std::memory_order_relaxed);

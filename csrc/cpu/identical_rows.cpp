@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "scratch_space.hpp"
+
 namespace pyredund::cpu {
 namespace {
 
@@ -27,24 +29,40 @@ std::uint64_t hash_row(const float* row, std::int64_t stride) {
 
 std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_t stride, std::int32_t* class_of,
                                      Watch& watch) {
-  std::size_t slots = 16;
-  while (slots < 2 * static_cast<std::size_t>(rows)) slots *= 2;
-  std::vector<std::int32_t> table(slots, -1);  // class in each slot, open addressing
+  std::size_t n_slots = 16;
+  while (n_slots < 2 * static_cast<std::size_t>(rows)) n_slots *= 2;
+  struct Slot {
+    std::int32_t cls = -1;
+    std::uint32_t hash = 0;  // its upper half: rows whose hashes differ need not be looked at
+  };
+  std::vector<Slot> slots(n_slots);  // open addressing
   const std::size_t row_bytes = static_cast<std::size_t>(stride) * sizeof(float);
+  const ScratchFile* const file = ScratchFile::at(data);
+  std::vector<float> held(file != nullptr ? static_cast<std::size_t>(stride) : 0);
+  const auto is_class = [&](const float* row, std::int32_t cls) {
+    const float* other = data + cls * stride;
+    if (file != nullptr) {  // scattered reads through the map would make many more pages resident
+      file->read(other, static_cast<std::int64_t>(row_bytes), held.data());
+      other = held.data();
+    }
+    return std::memcmp(other, row, row_bytes) == 0;
+  };
   std::int64_t n_unique = 0;
   for (std::int64_t i = 0; i < rows; ++i) {
-    if (i % 4096 == 0) check(watch);
+    if (i % 256 == 0) check(watch);
     const float* row = data + i * stride;
-    std::size_t slot = hash_row(row, stride) & (slots - 1);
-    while (table[slot] >= 0 && std::memcmp(data + table[slot] * stride, row, row_bytes) != 0) {
-      slot = (slot + 1) & (slots - 1);
+    const std::uint64_t hash = hash_row(row, stride);
+    const auto upper = static_cast<std::uint32_t>(hash >> 32);
+    std::size_t at = hash & (n_slots - 1);
+    while (slots[at].cls >= 0 && (slots[at].hash != upper || !is_class(row, slots[at].cls))) {
+      at = (at + 1) & (n_slots - 1);
     }
-    if (table[slot] < 0) {
-      table[slot] = static_cast<std::int32_t>(n_unique);
+    if (slots[at].cls < 0) {
+      slots[at] = {static_cast<std::int32_t>(n_unique), upper};
       if (n_unique != i) std::memcpy(data + n_unique * stride, row, row_bytes);
       ++n_unique;
     }
-    class_of[i] = table[slot];
+    class_of[i] = slots[at].cls;
   }
   return n_unique;
 }
@@ -52,12 +70,13 @@ std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_
 void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class_of, std::int64_t rows,
                            const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
                            float* similarities, Watch& watch) {
-  std::vector<std::int32_t> tied;
-  for (std::int64_t i = 0; i < rows; ++i) {
+  std::vector<std::int32_t> tied, list(static_cast<std::size_t>(lists.k));
+  std::vector<float> scores(static_cast<std::size_t>(lists.k));
+  for (std::int64_t i = rows - 1; i >= 0; --i) {  // no class has a higher number than its rows
     if (i % 4096 == 0) check(watch);
     const std::int64_t own = class_of[i];
-    const std::int32_t* list = lists.ids + own * lists.k;
-    const float* scores = lists.similarities + own * lists.k;
+    std::copy_n(lists.ids + own * lists.k, lists.k, list.begin());
+    std::copy_n(lists.similarities + own * lists.k, lists.k, scores.begin());
     const auto add_members = [&](std::int64_t cls) {
       // No list can hold more than k members of one class, and one more place is taken by row i itself.
       const std::int64_t end = std::min(members.member_ptr[cls + 1], members.member_ptr[cls] + k + 1);

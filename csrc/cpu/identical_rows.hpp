@@ -31,7 +31,7 @@ struct DistinctLists {
 // Turns lists of distinct rows into lists of rows: row i gets the k best members of its class's neighbours,
 // similarity descending, then row ascending. With `self_join` the neighbours include the class itself
 // (similarity 1) and leave out row i. Each list must hold at least min(k, all) distinct rows, ordered among
-// equals by their lowest member.
+// equals by their lowest member. Where both are of one length, the lists of rows may take the place of the others.
 void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class_of, std::int64_t rows,
                            const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
                            float* similarities, Watch& watch);

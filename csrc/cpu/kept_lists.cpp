@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cpu/gathered_rows.hpp"
 #include "cpu/neighbor_lists.hpp"
 #include "cpu/tile_scan.hpp"
 
@@ -15,11 +16,13 @@ namespace {
 // every kept row in float64 on one thread, some 20 to 30 times the cost of a pair in the search.
 constexpr std::int64_t kRenewalsPerSearch = 32;
 constexpr std::int64_t kFewRenewals = 64;
+constexpr std::int64_t kBytesPerList = 48;  // beside its neighbours, while it is made
+constexpr std::int64_t kRowsPerCheck = 1024;
 
 }  // namespace
 
 KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph,
-                     const std::vector<std::int32_t>& kept, Watch& watch)
+                     const std::vector<std::int32_t>& kept, std::int64_t room, Watch& watch)
     : plan_(plan),
       rows_(rows),
       graph_(graph),
@@ -29,7 +32,9 @@ KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGrap
       renewed_(static_cast<std::size_t>(rows.rows), -1),
       complete_(static_cast<std::size_t>(rows.rows), 0) {
   const std::int64_t average = rows.rows > 0 ? graph.indptr[rows.rows] / rows.rows : 0;
-  length_ = std::clamp<std::int64_t>(average, 2, 256);
+  const std::int64_t room_of_row = room / std::max<std::int64_t>(rows.rows, 1) - kBytesPerList;
+  length_ = std::clamp<std::int64_t>(std::min(average, room_of_row / 8), 2, 256);
+  if (room_of_row / 8 < std::min<std::int64_t>(average, 256)) plan_.spare_bytes = 0;
   std::vector<std::int32_t> listed_by(static_cast<std::size_t>(rows.rows), -1);
   for (std::int32_t i = 0; i < rows.rows; ++i) {
     for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
@@ -72,8 +77,8 @@ void KeptLists::for_each_tied(std::int32_t i, float similarity, const std::funct
     if (kept_[row.ids[at]]) visit(row.ids[at]);
   }
   if (at < row.length || complete_[i] || enough()) return;
-  check(watch_);
   for (std::int64_t j = 0; j < rows_.rows; ++j) {  // the tie may go on beyond the list's end
+    if (j % kRowsPerCheck == 0) check(watch_);
     const auto id = static_cast<std::int32_t>(j);
     if (kept_[j] && id != i && exact(i, id) == similarity) visit(id);
   }
@@ -84,12 +89,12 @@ float KeptLists::exact(std::int32_t i, std::int32_t j) const {
 }
 
 void KeptLists::renew(std::int32_t i) {
-  check(watch_);
   if (n_renewals_ >= std::max(kFewRenewals, rows_.rows / kRenewalsPerSearch)) return renew_all();
   ++n_renewals_;
   std::vector<std::uint64_t> best;  // a heap whose front is the worst of the best
   std::int64_t others = 0;
   for (std::int64_t j = 0; j < rows_.rows; ++j) {
+    if (j % kRowsPerCheck == 0) check(watch_);
     const auto id = static_cast<std::int32_t>(j);
     if (!kept_[j] || id == i) continue;
     ++others;
@@ -124,24 +129,20 @@ void KeptLists::renew(std::int32_t i) {
 void KeptLists::renew_all() {
   std::vector<std::int32_t> ids;  // kept rows, and where each row lies among them
   std::vector<std::int32_t> place(static_cast<std::size_t>(rows_.rows), -1);
-  std::vector<float> matrix;
-  const auto kept_count = std::count_if(kept_.begin(), kept_.end(), [](std::int32_t live) { return live != 0; });
-  matrix.reserve(static_cast<std::size_t>(kept_count * rows_.stride));
   for (std::int64_t j = 0; j < rows_.rows; ++j) {
     if (!kept_[j]) continue;
     place[j] = static_cast<std::int32_t>(ids.size());
     ids.push_back(static_cast<std::int32_t>(j));
-    matrix.insert(matrix.end(), rows_.row(j), rows_.row(j) + rows_.stride);
   }
   const auto n_kept = static_cast<std::int64_t>(ids.size());
+  const GatheredRows kept_rows(rows_, ids.data(), n_kept, watch_);
   // A kept row is no neighbour of itself, so its list may be one shorter than that of a row that is gone.
   const std::int64_t length = std::min(length_, n_kept - 1);
   all_ids_.assign(static_cast<std::size_t>(rows_.rows * length), -1);
   all_similarities_.assign(static_cast<std::size_t>(rows_.rows * length), 0.0f);
-  const MatrixView kept_rows{matrix.data(), n_kept, rows_.dim, rows_.stride};
   Watch search;  // progress is counted in removals, not in tiles
   search.whole = &watch_;
-  knn_query(plan_, rows_, kept_rows, length, all_ids_.data(), all_similarities_.data(), search, place.data());
+  knn_query(plan_, rows_, kept_rows.view(), length, all_ids_.data(), all_similarities_.data(), search, place.data());
   for (std::int32_t& id : all_ids_) id = ids[id];
   all_indptr_.resize(static_cast<std::size_t>(rows_.rows + 1));
   for (std::int64_t i = 0; i <= rows_.rows; ++i) all_indptr_[i] = i * length;

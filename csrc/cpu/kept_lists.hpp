@@ -19,9 +19,10 @@ struct Neighbor {
 // ranking of what is kept is computed afresh; when that happens often, all lists are, in one search.
 class KeptLists {
  public:
-  // `kept[i]` is non-zero while row i is kept; rows may only ever be taken away.
+  // `kept[i]` is non-zero while row i is kept; rows may only ever be taken away. `room`: bytes that lists computed here
+  // may take, as far as two neighbours a row fit.
   KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const std::vector<std::int32_t>& kept,
-            Watch& watch);
+            std::int64_t room, Watch& watch);
 
   // The first kept row in the ranking of row i, other than i and `but`.
   Neighbor nearest(std::int32_t i, std::int32_t but = -1);

@@ -64,7 +64,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
   std::optional<Cells> cells;
   if (coarse && sketch.cells != nullptr) cells.emplace(sketch, kernels.panel_width);
   const std::int64_t block = coarse ? sketch.block : block_size(plan, rows.rows, rows.stride);
-  const std::vector<Tile> tiles = cells ? near_tiles_first(*cells, rows.rows, block) : std::vector<Tile>{};
+  const NearTiles tiles = cells ? near_tiles_first(*cells, rows.rows, block) : NearTiles{};
   const std::int64_t n_tiles = triangle_size(blocks_of(rows.rows, block));
   std::vector<float> floor_at;
   if (floors != nullptr) {
@@ -74,7 +74,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
     floor_at = floors_from_near_cells(kernels, rows, *cells, k, plan.n_threads, watch);
   }
   NeighborLists lists(rows.rows, k, scan_margin(rows.stride), ids, similarities,
-                      floor_at.empty() ? nullptr : floor_at.data());
+                      floor_at.empty() ? nullptr : floor_at.data(), plan.spare_bytes);
   std::vector<std::mutex> locks(static_cast<std::size_t>(blocks_of(rows.rows, block)));
   watch.total += n_tiles;
   counts.pairs += rows.rows * (rows.rows - 1) / 2;
@@ -115,7 +115,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
     counts.empty_panels += scan.n_empty;
     test.add_to(counts);
   };
-  const auto tile_at = [&](std::int64_t t) { return cells ? tiles[t] : triangle_tile(t, rows.rows, block); };
+  const auto tile_at = [&](std::int64_t t) { return tiles.empty() ? triangle_tile(t, rows.rows, block) : tiles[t]; };
   for_each_tile(plan.n_threads, n_tiles, watch, tile_at, thread_body);
   const std::int64_t n_blocks = blocks_of(rows.rows, block);
   std::atomic<std::int64_t> next{0};
@@ -138,7 +138,7 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
   if (queries.rows == 0 || k == 0) return;
   const std::int64_t block = block_size(plan, queries.rows, queries.stride);
   const std::int64_t n_tiles = blocks_of(queries.rows, block);
-  NeighborLists lists(queries.rows, k, scan_margin(queries.dim), ids, similarities);
+  NeighborLists lists(queries.rows, k, scan_margin(queries.dim), ids, similarities, nullptr, plan.spare_bytes);
   watch.total += n_tiles;
 
   const auto thread_body = [&](const auto& each) {

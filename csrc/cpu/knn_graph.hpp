@@ -15,11 +15,14 @@ struct SearchCounts {
   std::int64_t tiles = 0, tiles_apart = 0, panels = 0, empty_panels = 0;
 };
 
+constexpr std::int64_t kSpareBytes = std::int64_t{128} << 20;
+
 // How a search is carried out; nothing in here changes its result.
 struct SearchPlan {
   const Kernels* kernels;
   int n_threads;
-  std::int64_t block;  // rows and columns of a tile; 0: chosen from the sizes
+  std::int64_t block;                      // rows and columns of a tile; 0: chosen from the sizes
+  std::int64_t spare_bytes = kSpareBytes;  // that places in which neighbours wait may take, but for two a row
 };
 
 // The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending, then id

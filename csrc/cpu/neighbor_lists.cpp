@@ -11,10 +11,10 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Spare places a row: enough to make merges rare, few enough that all rows' together stay within 128 MB.
-std::int64_t spare_places(std::int64_t rows, std::int64_t k) {
+// Spare places a row: enough to make merges rare, few enough that all rows' together stay within their bytes.
+std::int64_t spare_places(std::int64_t rows, std::int64_t k, std::int64_t bytes) {
   const std::int64_t wanted = std::clamp<std::int64_t>(k / 2, 8, 256);
-  const std::int64_t affordable = (std::int64_t{128} << 20) / (8 * std::max<std::int64_t>(rows, 1));
+  const std::int64_t affordable = bytes / (8 * std::max<std::int64_t>(rows, 1));
   return std::max<std::int64_t>(2, std::min(wanted, affordable));
 }
 
@@ -39,9 +39,9 @@ float pair_score(std::uint64_t pair) {
 }
 
 NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
-                             const float* floors)
+                             const float* floors, std::int64_t spare_bytes)
     : k_(k),
-      spare_(spare_places(rows, k)),
+      spare_(spare_places(rows, k, spare_bytes)),
       margin_(margin),
       ids_(ids),
       scores_(scores),

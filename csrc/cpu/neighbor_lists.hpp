@@ -20,9 +20,10 @@ float pair_score(std::uint64_t pair);
 class NeighborLists {
  public:
   // `margin`: how far below its similarity an approximate score may lie. `floors`, where given, are the scores below
-  // which a row takes no interest in pairs even while its list is not full.
+  // which a row takes no interest in pairs even while its list is not full. `spare_bytes`: of all spare places, at
+  // most, but each row has two.
   NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
-                const float* floors = nullptr);
+                const float* floors = nullptr, std::int64_t spare_bytes = std::int64_t{128} << 20);
 
   // No pair whose approximate score lies below the bar can enter the row's list: the k-th best score as of the last
   // merge, less the margin; the floor or -infinity before there are k. It only rises.

@@ -1,6 +1,7 @@
 #include "cpu/tile_schedule.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 namespace pyredund::cpu {
@@ -36,7 +37,8 @@ Tile triangle_tile(std::int64_t t, std::int64_t rows, std::int64_t block) {
 
 // The tiles of the upper triangle, near ones first, so that bars are high before the bulk of the work: the diagonal,
 // then by the distance between the means of the blocks.
-std::vector<Tile> near_tiles_first(const Cells& cells, std::int64_t rows, std::int64_t block) {
+NearTiles near_tiles_first(const Cells& cells, std::int64_t rows, std::int64_t block) {
+  if (blocks_of(rows, block) >= std::int64_t{1} << 16) return {};  // the tiles alone would take 16 GiB
   const std::int64_t n_blocks = blocks_of(rows, block), cells_of_block = block / cells.panel_width;
   std::vector<double> means(static_cast<std::size_t>(n_blocks * cells.stride), 0.0);
   for (std::int64_t cell = 0; cell < cells.count(); ++cell) {
@@ -46,25 +48,29 @@ std::vector<Tile> near_tiles_first(const Cells& cells, std::int64_t rows, std::i
       means[own * cells.stride + c] += static_cast<double>(cells.centres[cell * cells.stride + c]) / size;
     }
   }
-  std::vector<std::pair<float, Tile>> tiles;
-  tiles.reserve(static_cast<std::size_t>(triangle_size(n_blocks)));
+  std::vector<std::uint64_t> keys;
+  keys.reserve(static_cast<std::size_t>(triangle_size(n_blocks)));
   for (std::int64_t a = 0; a < n_blocks; ++a) {
     for (std::int64_t b = a; b < n_blocks; ++b) {
-      double distance = a == b ? -1.0 : 0.0;
+      double distance = 0.0;
       for (std::int64_t c = 0; c < cells.stride; ++c) {
         const double difference = means[a * cells.stride + c] - means[b * cells.stride + c];
         distance += difference * difference;
       }
-      tiles.push_back(
-          {static_cast<float>(distance),
-           {a * block, std::min(rows, (a + 1) * block), b * block, std::min(rows, (b + 1) * block), a == b}});
+      const float narrow = a == b ? 0.0f : static_cast<float>(distance) + 1e-30f;
+      std::uint32_t bits;  // of a float that is not negative: in the order of the numbers
+      std::memcpy(&bits, &narrow, sizeof bits);
+      keys.push_back(static_cast<std::uint64_t>(bits) << 32 | static_cast<std::uint64_t>(a * n_blocks + b));
     }
   }
-  std::stable_sort(tiles.begin(), tiles.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
-  std::vector<Tile> sorted;
-  sorted.reserve(tiles.size());
-  for (const auto& [distance, tile] : tiles) sorted.push_back(tile);
-  return sorted;
+  std::sort(keys.begin(), keys.end());
+  return {std::move(keys), rows, block};
+}
+
+Tile NearTiles::operator[](std::int64_t index) const {
+  const auto pair = static_cast<std::int64_t>(keys_[index] & 0xFFFFFFFFu), n_blocks = blocks_of(rows_, block_);
+  const std::int64_t a = pair / n_blocks, b = pair % n_blocks;
+  return {a * block_, std::min(rows_, (a + 1) * block_), b * block_, std::min(rows_, (b + 1) * block_), a == b};
 }
 
 }  // namespace pyredund::cpu
