@@ -26,6 +26,7 @@ from pyredund._unit_rows import padded, unit_rows
 
 SUMMING = ("removal", "insertion")  # the methods that go by a sum over the rows
 SELECTING = 200  # bytes of a row, whatever k
+QUERIES_AT_ONCE = 96  # rows of the smallest block in which nearest kept rows are searched
 IN_MEMORY = ("insertion", "kcenter", "agglomerative")  # the methods that keep copies of unit rows or of the graph
 
 
@@ -199,7 +200,9 @@ def _needs(source: RowSource, method: str, n_neighbors: int, engine: Engine) -> 
         return Needs(needs.memory + (n * (row + 128) if method == "agglomerative" else 0))
     # What a selection takes beside the graph; copies of the rows: those that are kept, or of one group.
     assert needs.least is not None
-    return Needs(needs.memory, max(needs.least, n * (8 * n_neighbors + SELECTING)), needs.disk + 2 * n * row)
+    between_looks = engine.n_threads * QUERIES_AT_ONCE * row  # of very long rows more than every search may touch
+    least = max(needs.least, n * (8 * n_neighbors + SELECTING)) + between_looks
+    return Needs(needs.memory, least, needs.disk + 2 * n * row)
 
 
 def _check_linkage(linkage: str, method: str, *, must_keep: bool, extended: bool) -> None:
