@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._agglomerative_select import agglomerative
-from pyredund._closest import closest_kept
+from pyredund._closest import Listed, closest_kept
 from pyredund._engine import Engine
 from pyredund._given_graph import check_belongs, distinct_graph
 from pyredund._insertion import history_of, insertion
@@ -148,5 +148,5 @@ def _refined(
 ) -> Selection:
     """The selection after exchanges, which leave neither an order nor costs."""
     kept = refine(task.rows, graph, kept, task.forced, task.class_weights, engine)
-    closest = closest_kept(task.rows, kept, engine)
+    closest = closest_kept(task.rows, kept, engine, Listed(graph, are_even=False))
     return replace(Selection.from_kept(method, kept, *closest, k=k, n_reference=task.n_reference), refined=True)
