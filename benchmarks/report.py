@@ -11,7 +11,7 @@ from typing import TextIO
 
 from benchmarks.claims import Claim
 from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
-from benchmarks.report_agglomerative import report_agglomerative
+from benchmarks.report_agglomerative import LINKAGES, report_agglomerative
 from benchmarks.report_knn import report_knn, report_many, report_threads
 from benchmarks.report_memory import report_large, report_memory
 from benchmarks.report_quality import SIZES, report_quality
@@ -52,6 +52,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--rows", type=int, action="append", help=f"quality: of these many rows (may be repeated; default: {SIZES})"
+    )
+    parser.add_argument(
+        "--linkage", choices=LINKAGES, action="append", help="agglomerative: only this (may be repeated; default: both)"
     )
     parser.add_argument("--figure", type=Path, metavar="FILE", help="scale, agglomerative: where to draw (.png)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into FILE between its two marks")
@@ -127,7 +130,7 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
     if "quality" in sections and available(["pca64"]):
         claims += report_quality(chosen.time_limit, chosen.journal, chosen.rows or SIZES)
     if "agglomerative" in sections and available(["augmented64"]):
-        claims += report_agglomerative(chosen.time_limit, chosen.journal, chosen.figure)
+        claims += report_agglomerative(chosen.time_limit, chosen.journal, chosen.figure, chosen.linkage or LINKAGES)
     print("\n### Claims\n")
     print("\n".join(map(str, claims)))
     return claims
