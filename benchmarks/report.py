@@ -11,10 +11,10 @@ from typing import TextIO
 
 from benchmarks.claims import Claim
 from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
-from benchmarks.report_agglomerative import report_agglomerative
+from benchmarks.report_agglomerative import LINKAGES, report_agglomerative
 from benchmarks.report_knn import report_knn, report_many, report_threads
 from benchmarks.report_memory import report_large, report_memory
-from benchmarks.report_quality import report_quality
+from benchmarks.report_quality import SIZES, report_quality
 from benchmarks.report_scale import report_levels, report_scale
 from benchmarks.report_select import report_select
 from pyredund.bench import description, installed
@@ -23,7 +23,6 @@ SECTIONS = ("knn", "levels", "many", "threads", "scale", "memory", "select")
 LONG_SECTIONS = ("quality", "agglomerative")  # half an hour each: only if asked for
 LARGE = ("augmented64",)  # a minute or two each; augmented784 only if asked for
 NARROW = ("noise", "pca64", "learned64")  # one thread is bearable
-BEGIN, END = "<!-- report -->", "<!-- end of report -->"
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -51,8 +50,14 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--journal", type=Path, metavar="FILE", help="quality, agglomerative: do not repeat what FILE holds; add to it"
     )
+    parser.add_argument(
+        "--rows", type=int, action="append", help=f"quality: of these many rows (may be repeated; default: {SIZES})"
+    )
+    parser.add_argument(
+        "--linkage", choices=LINKAGES, action="append", help="agglomerative: only this (may be repeated; default: both)"
+    )
     parser.add_argument("--figure", type=Path, metavar="FILE", help="scale, agglomerative: where to draw (.png)")
-    parser.add_argument("--write", type=Path, metavar="FILE", help=f"put the report into FILE after the line {BEGIN}")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the report into FILE between its two marks")
     parsed = parser.parse_args(given)
     for option in ("rounds", "wide_rounds"):
         if getattr(parsed, option) < 1:
@@ -87,12 +92,14 @@ class Tee(StringIO):
         return super().write(text)
 
 
-def insert(report: str, into: Path) -> None:
+def insert(report: str, into: Path, section: str) -> None:
     """Replace what stands between the two marks of a file."""
-    before, begin, rest = into.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    mark = section if section in LONG_SECTIONS else "report"
+    first, last = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    before, begin, rest = into.read_text().partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{into} must hold the lines {BEGIN} and {END}")
+        raise ValueError(f"{into} must hold the lines {first} and {last}")
     into.write_text(f"{before}{begin}\n{report.strip()}\n{end}{after}")
 
 
@@ -121,9 +128,9 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
     if "select" in sections and available(["pca64"]):
         claims += report_select(chosen.rounds)
     if "quality" in sections and available(["pca64"]):
-        claims += report_quality(chosen.time_limit, chosen.journal)
+        claims += report_quality(chosen.time_limit, chosen.journal, chosen.rows or SIZES)
     if "agglomerative" in sections and available(["augmented64"]):
-        claims += report_agglomerative(chosen.time_limit, chosen.journal, chosen.figure)
+        claims += report_agglomerative(chosen.time_limit, chosen.journal, chosen.figure, chosen.linkage or LINKAGES)
     print("\n### Claims\n")
     print("\n".join(map(str, claims)))
     return claims
@@ -135,7 +142,7 @@ def main() -> int:
     with redirect_stdout(Tee(sys.stdout)) as printed:
         claims = run(chosen)
     if chosen.write:
-        insert(printed.getvalue(), chosen.write)
+        insert(printed.getvalue(), chosen.write, chosen.section)
     return int(any(claim.required and not claim.holds for claim in claims))
 
 

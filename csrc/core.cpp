@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   pyredund::bind_radius_graph(module);
   pyredund::bind_removal(module);
   pyredund::bind_insertion(module);
+  pyredund::bind_refine(module);
   pyredund::bind_kcenter(module);
   pyredund::bind_deduplicate(module);
   pyredund::bind_agglomerative(module);

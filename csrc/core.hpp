@@ -17,6 +17,7 @@ void bind_knn_graph(pybind11::module_& module);
 void bind_radius_graph(pybind11::module_& module);
 void bind_removal(pybind11::module_& module);
 void bind_insertion(pybind11::module_& module);
+void bind_refine(pybind11::module_& module);
 void bind_deduplicate(pybind11::module_& module);
 void bind_kcenter(pybind11::module_& module);
 void bind_agglomerative(pybind11::module_& module);

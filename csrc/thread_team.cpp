@@ -1,5 +1,7 @@
 #include "thread_team.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cfenv>
 #include <exception>
 #include <mutex>
@@ -49,6 +51,21 @@ void run_team(int n_threads, const std::function<void(int)>& body) {
   }
   for (std::thread& thread : threads) thread.join();
   if (first_error) std::rethrow_exception(first_error);
+}
+
+int parts_of(std::int64_t rows, int n_threads) {
+  constexpr int kMostParts = 8;
+  constexpr std::int64_t kRowsWorthThreads = 4096;
+  return rows < kRowsWorthThreads ? 1 : std::min(n_threads, kMostParts);
+}
+
+void run_parts(std::int64_t rows, int n_threads,
+               const std::function<void(int part, std::int64_t begin, std::int64_t end)>& body) {
+  const int parts = parts_of(rows, n_threads);
+  std::atomic<int> next{0};
+  run_team(parts, [&](int) {
+    for (int part = next++; part < parts; part = next++) body(part, rows * part / parts, rows * (part + 1) / parts);
+  });
 }
 
 }  // namespace pyredund

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 namespace pyredund {
@@ -10,5 +11,12 @@ namespace pyredund {
 // wait for. Every thread runs in the default floating-point environment: round to nearest, subnormal numbers
 // kept.
 void run_team(int n_threads, const std::function<void(int)>& body);
+
+// How many parts `run_parts` makes of these rows: one a thread, but few, since bodies may keep something for each part.
+int parts_of(std::int64_t rows, int n_threads);
+
+// Divides rows into parts, and runs body(part, begin, end) for each on the threads of a team.
+void run_parts(std::int64_t rows, int n_threads,
+               const std::function<void(int part, std::int64_t begin, std::int64_t end)>& body);
 
 }  // namespace pyredund

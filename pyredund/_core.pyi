@@ -171,6 +171,21 @@ def closest_prefix(
     block: int,
     progress: _Progress | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
+def refine(
+    rows: NDArray[np.float32],
+    dim: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    class_of: NDArray[np.int32],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+    must_keep: NDArray[np.uint8],
+    weights: NDArray[np.int64],
+    kept: NDArray[np.uint8],
+    isa: str,
+    progress: _Progress | None,
+) -> int: ...
 def kcenter(
     rows: NDArray[np.float32],
     dim: int,

@@ -84,7 +84,9 @@ def curve_of(selection: Selection) -> Curve:
         lost = np.concatenate([[0], np.cumsum(costs)])[::-1]
         return Curve(n, np.arange(size, n + 1), lost / (total * ONE))
     if not isinstance(history, InsertionHistory):
-        if selection.method in ("removal", "insertion", "kcenter"):
+        if selection.refined:
+            why = "this selection has no log of other sizes: refine=True leaves none"
+        elif selection.method in ("removal", "insertion", "kcenter"):
             why = "this selection has no log: with groups of given shares, or a reference, there is none"
         else:
             why = f"method must be removal, insertion or kcenter for a curve, got {selection.method!r}"

@@ -80,7 +80,7 @@ class Engine:
     isa: str = "auto"
     block: int = 0
     progress: bool | Progress = False
-    sketch_from: int = 20_000
+    sketch_from: int = 8_000
     device: str = "cpu"
     plain_cuda: bool = False
     cuda_bytes: int = 0

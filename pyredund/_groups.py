@@ -77,7 +77,7 @@ def merge(
     n_kept = np.array([len(part.indices) for part in parts])
     is_kept = seats.number <= n_kept[seats.group]
     k = max((part.k for part in parts if part.k is not None), default=None)
-    if method == "removal":
+    if parts[0].costs is not None:
         going = seats.group[~is_kept][::-1]
         history = _merged_removal(parts, members, going) if keep_history else None
         removed = _in_turn(going, [rows[part.removed] for part, rows in zip(parts, members, strict=True)])
@@ -94,7 +94,7 @@ def merge(
         log = _merged_picks(parts, members, coming, picked, seats.n_first) if keep_history else None
         kept = np.flatnonzero(mask)
         selection = Selection.from_kept(method, kept, representatives, similarities, picked, gains, k, log)
-        selection = replace(selection, labels=labels, linkage=parts[0].linkage)
+        selection = replace(selection, labels=labels, linkage=parts[0].linkage, refined=parts[0].refined)
     return replace(selection, groups=codes, n_reference=n_reference)
 
 

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._agglomerative_select import agglomerative
-from pyredund._closest import closest_kept
+from pyredund._closest import Listed, closest_kept
 from pyredund._engine import Engine
 from pyredund._given_graph import check_belongs, distinct_graph
 from pyredund._insertion import history_of, insertion
 from pyredund._kcenter import kcenter
 from pyredund._knn_graph import DEFAULT_K, search_distinct
 from pyredund._neighbor_graph import NeighborGraph
+from pyredund._refine import refine
 from pyredund._removal import in_similarity, removal
 from pyredund._selection import Selection
 from pyredund._unit_rows import UnitRows
@@ -46,6 +47,8 @@ class Task:
         Of agglomerative.
     room : int
         Bytes that agglomerative may take for pairs of rows, and removal for lists that replace those that run out.
+    refine : bool
+        Whether exchanges follow, for removal and insertion.
     """
 
     rows: UnitRows
@@ -57,6 +60,7 @@ class Task:
     weight_unit: float = 1.0
     linkage: str = "average"
     room: int = 1 << 62
+    refine: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -118,12 +122,18 @@ def run(
         priority = np.concatenate([task.priority, np.zeros(m, dtype=np.int32)])
         n_keep = task.n_keep + m
         log, costs = removal(rows, joined, n_keep, priority, forced, task.class_weights, engine, task.room)
+        if task.refine:
+            gone = np.zeros(rows.n_rows, dtype=bool)
+            gone[log.removed] = True
+            return _refined(method, task, np.flatnonzero(~gone), joined, k, engine)
         return Selection.from_removal(log, task.in_similarity(costs), k, m)
     gains = None
     if method == "kcenter":
         picked, history = kcenter(rows, joined, task.n_keep + m, forced, engine)
     else:
         picked, gained = insertion(rows, joined, task.n_keep + m, forced, task.class_weights, engine)
+        if task.refine:
+            return _refined(method, task, np.sort(picked), joined, k, engine)
         gains = task.in_similarity(gained)[picked < task.n_rows]
         history = history_of(picked, len(forced), rows, joined, engine)
     if history is not None:
@@ -131,3 +141,12 @@ def run(
     kept = np.sort(picked)
     closest = closest_kept(rows, kept, engine)
     return Selection.from_kept(method, kept, *closest, picked, gains, k or None, n_reference=m)
+
+
+def _refined(
+    method: str, task: Task, kept: NDArray[np.int64], graph: NeighborGraph, k: int, engine: Engine
+) -> Selection:
+    """The selection after exchanges, which leave neither an order nor costs."""
+    kept = refine(task.rows, graph, kept, task.forced, task.class_weights, engine)
+    closest = closest_kept(task.rows, kept, engine, Listed(graph, are_even=False))
+    return replace(Selection.from_kept(method, kept, *closest, k=k, n_reference=task.n_reference), refined=True)

@@ -43,6 +43,7 @@ def select(
     sample_weight: object = None,
     reference: object = None,
     linkage: str = "average",
+    refine: bool = False,
     device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
@@ -96,6 +97,12 @@ def select(
         from.
     linkage : {"average", "complete", "single"}, default "average"
         Agglomerative only: the distance of two clusters, as for `agglomerative_labels`.
+    refine : bool, default False
+        Removal and insertion: afterwards, visit the removed rows in ascending order, again and again until a round
+        exchanges nothing. Each comes in for the kept row that is then cheapest to lose (the highest of equals) if it
+        gains more than that one costs, in the sum over all rows of the similarity to the closest kept row. A smaller
+        mean distance, often a larger maximum; no costs, no gains, no order, so no other sizes by `at`. Of a single
+        kept row, nothing is exchanged.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where to search for neighbours; the selection itself runs on the CPU.
     n_threads : int, optional
@@ -158,6 +165,7 @@ def select(
         raise ValueError(
             f"priority must be None with method={method!r}: it breaks ties in removal and agglomerative only"
         )
+    _check_refine(refine, method)
     ranks = priority_ranks(priority, n)
     weights = _weights(sample_weight, n, method)
     k = _check_k(k, method, n + m, grouped=groups is not None)
@@ -176,7 +184,7 @@ def select(
     engine, room = within_memory(what, needs, max_memory, engine)
     rows = unit_rows("embeddings", source, engine, others)
     if grouping is None:
-        task = Task(rows, m, int(counts.sum()), np.flatnonzero(forced), ranks, units, unit, linkage, room)
+        task = Task(rows, m, int(counts.sum()), np.flatnonzero(forced), ranks, units, unit, linkage, room, refine)
         selection = run(method, task, k, graph, (seed,), engine)
         return replace(selection, sample_weight=weights)
     codes = grouping[1]
@@ -186,7 +194,7 @@ def select(
         own = rows.taken(np.concatenate([members, np.arange(n, n + m)]), engine)
         must = np.flatnonzero(forced[members])
         own_units = None if units is None else units[members]
-        task = Task(own, m, int(counts[group]), must, ranks[members], own_units, unit, linkage, room)
+        task = Task(own, m, int(counts[group]), must, ranks[members], own_units, unit, linkage, room, refine)
         parts.append(run(method, task, k, None, (seed, group), engine))
     seats = Seats.of(np.bincount(codes), np.bincount(codes[forced], minlength=len(by_group)))
     selection = merge(method, parts, by_group, codes, seats, keep_history=m == 0 and not isinstance(keep, Mapping))
@@ -222,6 +230,15 @@ def _check_linkage(linkage: str, method: str, *, must_keep: bool, extended: bool
         raise ValueError(
             "reference must be None with method='agglomerative': its clusters are of rows to choose from; deduplicate "
             "takes a reference"
+        )
+
+
+def _check_refine(refine: object, method: str) -> None:
+    if not isinstance(refine, bool):
+        raise TypeError(f"refine must be True or False, got {type(refine).__name__}")
+    if refine and method not in SUMMING:
+        raise ValueError(
+            f"refine must be False with method={method!r}: exchanges raise the sum that removal and insertion go by"
         )
 
 

@@ -67,6 +67,8 @@ class Selection(SelectionFields):
         Agglomerative: the cluster of each row, as `agglomerative_labels` returns them.
     linkage : str or None
         Agglomerative: what the distance of two clusters was.
+    refined : bool
+        Whether exchanges followed, which leave no order, costs or gains.
 
     Examples
     --------
@@ -128,7 +130,8 @@ class Selection(SelectionFields):
         downwards = f"from {fewest} ({why}) to {size}" if fewest else f"at most {size}"
         bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
         bound = bounds.get(type(self._history), f"{size}")
-        instead = f"call select(embeddings, keep={keep!r}, method={self.method!r}) instead"
+        refine = ", refine=True" if self.refined else ""
+        instead = f"call select(embeddings, keep={keep!r}, method={self.method!r}{refine}) instead"
         if self.threshold is not None:
             instead = f"deduplicate has a threshold instead of a size, here {self.threshold}: call it with another"
         raise ValueError(

@@ -42,6 +42,8 @@ def write_archive(path: str | PathLike[str], selection: Selection) -> None:
         arrays |= {"threshold": np.float64(selection.threshold)}
     if selection.linkage is not None:
         arrays |= {"linkage": np.array(selection.linkage)}
+    if selection.refined:
+        arrays |= {"refined": np.bool_(True)}
     history = selection._history
     if history is not None:
         arrays |= {f"history_{part.name}": getattr(history, part.name) for part in fields(history)}
@@ -61,4 +63,5 @@ def read_archive(path: str | PathLike[str]) -> dict[str, Any]:
         values |= {"method": method, "k": None if k < 0 else k, "_history": kind(**parts) if kind else None}
         values |= {"threshold": float(arrays["threshold"]) if "threshold" in arrays else None}
         values |= {"linkage": str(arrays["linkage"]) if "linkage" in arrays else None}
+        values |= {"refined": bool(arrays.get("refined", False))}
         return values | {"n_reference": int(arrays.get("n_reference", 0))}

@@ -39,6 +39,7 @@ class SelectionFields:
     sample_weight: NDArray[np.float64] | None = None
     labels: NDArray[np.int64] | None = None
     linkage: str | None = None
+    refined: bool = False
 
     def __post_init__(self) -> None:
         for name, dtype in ARRAYS.items():

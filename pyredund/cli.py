@@ -90,6 +90,7 @@ main.add_command(bench)
     show_default=True,
     help="Of --method agglomerative: the distance of two clusters.",
 )
+@click.option("--refine", is_flag=True, help="Of removal and insertion: exchange rows while less is lost.")
 @click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
 @array_option
 @threads_option
@@ -102,6 +103,7 @@ def select(
     output: Path | None,
     method: str,
     linkage: str,
+    refine: bool,
     groups: Path | None,
     reference: Path | None,
     must_keep: Path | None,
@@ -124,6 +126,7 @@ def select(
         keep,
         method=method,
         linkage=linkage,
+        refine=refine,
         groups=None if groups is None else _row_files.read_labels(groups),
         must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
@@ -135,6 +138,8 @@ def select(
     parameters = {"file": str(file), "keep": keep, "method": method, "k": selection.k, "seed": seed}
     if selection.linkage is not None:
         parameters |= {"linkage": selection.linkage}
+    if refine:
+        parameters |= {"refine": True}
     parameters |= _named(groups=groups, reference=reference, must_keep=must_keep)
     _report(selection, parameters, output, as_json, quiet, started)
 

@@ -145,6 +145,38 @@ def deduplicate(
     return sorted(row for row in kept if row < n)
 
 
+def refine(
+    x: ArrayLike, kept: list[int], must_keep: tuple[int, ...] = (), weights: NDArray[np.int64] | None = None
+) -> list[int]:
+    """Visit removed rows in ascending order, until a round exchanges nothing.
+
+    One comes in for the kept row that is then cheapest to lose, the highest of equals, if all rows together gain by it.
+    Of a single kept row, nothing is exchanged.
+    """
+    weight = 1 if weights is None else weights
+    scores, kept = similarity_matrix(x), sorted(kept)
+    units = in_units(scores)
+    np.fill_diagonal(units, ONE)
+
+    def total(rows: list[int]) -> int:
+        return int((weight * units[:, rows].max(axis=1)).sum())
+
+    exchanged = len(kept) > 1
+    while exchanged:
+        exchanged = False
+        for row in range(len(units)):
+            if row in kept:
+                continue
+            without = {
+                other: total([row, *(r for r in kept if r != other)]) for other in kept if other not in must_keep
+            }
+            out = max(without, key=lambda other: (without[other], other), default=row)
+            if out != row and without[out] > total(kept):
+                kept = sorted([row, *(r for r in kept if r != out)])
+                exchanged = True
+    return kept
+
+
 def representatives(x: ArrayLike, kept: list[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The closest kept row: itself, then an identical one, then the most similar, among equals the lowest."""
     scores, same = similarity_matrix(x), identical(x)

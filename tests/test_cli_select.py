@@ -67,3 +67,12 @@ def test_mistakes_get_a_sentence(tmp_path: Path, file: Path) -> None:
     labels.write_text("a\n" * 60)
     assert "is the input file" in fail(2, "select", file, "--groups", labels, "-o", labels)
     assert "must hold labels, got float32 of shape (60, 3)" in fail(1, "select", file, "--groups", file)
+
+
+def test_refine(tmp_path: Path, file: Path, embeddings: NDArray[np.float32]) -> None:
+    options = ("--keep", 20, "--refine", "-o", tmp_path / "kept.npy", "--json")
+    assert json.loads(succeed("select", file, *options).stdout)["parameters"]["refine"] is True
+    expected = pyredund.select(embeddings, 20, refine=True).indices
+    assert np.load(tmp_path / "kept.npy").tolist() == expected.tolist()
+    assert expected.tolist() != pyredund.select(embeddings, 20).indices.tolist()
+    assert "refine must be False with method='kcenter'" in fail(1, "select", file, "--method", "kcenter", "--refine")

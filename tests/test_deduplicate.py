@@ -74,7 +74,7 @@ def test_crowds_threads_and_instruction_sets_change_nothing(data: str, most: int
         expected = reference.deduplicate(x, threshold, None, (7, 8, 60, 110), owned)
         both, and_owned = np.concatenate([x, owned]), [*expected, *range(120, 130)]
         representatives, to_closest = reference.representatives(both, and_owned)
-        for n_threads, sketch_from in ((1, 20_000), (3, 0)):
+        for n_threads, sketch_from in ((1, 8_000), (3, 0)):
             engine = replace(Engine.resolve(n_threads), isa=isa, block=chunk, sketch_from=sketch_from)
             rows, of_reference = (unit_rows("x", row_source("x", part), engine) for part in (x, owned))
             kept, closest, similarities = _visit(

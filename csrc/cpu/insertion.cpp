@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <utility>
 
+#include "cpu/one_way.hpp"
 #include "cpu/similarity_units.hpp"
 #include "thread_team.hpp"
 
@@ -38,6 +38,9 @@ class Waiting {
     next_[row] = first_[list];
     first_[list] = row;
   }
+
+  // The row that `take` looks at next, if it stays in the highest list; -1 if that is empty.
+  std::int32_t likely_next() const { return heap_.empty() ? -1 : heap_.front().row; }
 
   // Takes out the row with the largest gain, the lowest of equals; -1 if none gains anything.
   std::int32_t take() {
@@ -85,21 +88,19 @@ class Insertion {
       : graph_(graph),
         weights_(weights),
         n_threads_(n_threads),
-        covered_(static_cast<std::size_t>(graph.n_rows), 0),
+        covered_(static_cast<std::size_t>(graph.n_rows), 0.0f),
         gain_(static_cast<std::size_t>(graph.n_rows), 0),
-        last_(static_cast<std::size_t>(graph.n_rows)),
-        watch_(watch) {
-    transpose();
-  }
+        one_way_(edges_one_way(graph, n_threads, watch)),
+        watch_(watch) {}
 
   InsertionLog run(const std::vector<std::int32_t>& forced, std::int64_t n_pick) {
     watch_.total = n_pick;
-    in_parts([&](std::int32_t begin, std::int32_t end) {
-      for (std::int32_t v = begin; v < end; ++v) {
+    run_parts(graph_.n_rows, n_threads_, [&](int, std::int64_t begin, std::int64_t end) {
+      for (std::int64_t v = begin; v < end; ++v) {
         if (v % 4096 == 0) check(watch_);
         std::int64_t gain = 0;
-        for_each_served(v, [&](std::int32_t u, std::int64_t units) {
-          gain += weights_[u] * std::max<std::int64_t>(0, units);
+        for_each_served(static_cast<std::int32_t>(v), [&](std::int32_t u, float similarity) {
+          gain += weights_[u] * in_units(similarity);
           return true;
         });
         gain_[v] = gain;
@@ -118,117 +119,84 @@ class Insertion {
       check(watch_);
       const std::int32_t best = waiting.take();
       if (best < 0) break;
+      if (const std::int32_t next = waiting.likely_next(); next >= 0) fetch(next);
       pick(best);
     }
     return std::move(log_);
   }
 
  private:
+  struct Served {
+    std::int32_t row;
+    float similarity;
+  };
+
   // Covers what v serves, and takes from every row what it can no longer gain there. Integers make that exact.
   void pick(std::int32_t v) {
     log_.picked.push_back(v);
     log_.gains.push_back(gain_[v]);
     // First all rows that are covered better, without a branch that would be guessed wrongly; then what each takes.
-    nearer_.resize(static_cast<std::size_t>(1 + graph_.indptr[v + 1] - graph_.indptr[v] + indptr_[v + 1] - indptr_[v]));
+    nearer_.resize(static_cast<std::size_t>(1 + graph_.indptr[v + 1] - graph_.indptr[v] + one_way_.length(v)));
+    Served* const nearer = nearer_.data();
+    float* const covered = covered_.data();
     std::size_t n_nearer = 0;
-    for_each_served(v, [&](std::int32_t u, std::int64_t units) {
-      nearer_[n_nearer] = {u, units};
-      n_nearer += units > covered_[u] ? 1 : 0;
-      return units > 0;
+    for_each_served(v, [&](std::int32_t u, float similarity) {
+      nearer[n_nearer] = {u, similarity};
+      n_nearer += similarity > covered[u] ? 1 : 0;
+      return true;
     });
+    constexpr std::size_t kAhead = 4;
+    for (std::size_t i = 0; i < std::min(kAhead, n_nearer); ++i) fetch(nearer[i].row);
+    std::int64_t* const gain = gain_.data();
     for (std::size_t i = 0; i < n_nearer; ++i) {
-      const auto [u, units] = nearer_[i];
-      const std::int64_t before = covered_[u], weight = weights_[u];
-      covered_[u] = units;
-      for_each_served(u, [&, units = units](std::int32_t w, std::int64_t reach) {
+      if (i + kAhead < n_nearer) fetch(nearer[i + kAhead].row);
+      const std::int32_t u = nearer[i].row;
+      const float before = covered[u];
+      const std::int64_t from = in_units(before), to = in_units(nearer[i].similarity), weight = weights_[u];
+      covered[u] = nearer[i].similarity;
+      for_each_served(u, [=](std::int32_t w, float reach) {
         if (reach <= before) return false;
-        gain_[w] -= weight * (std::min(reach, units) - before);
+        gain[w] -= weight * (std::min(in_units(reach), to) - from);
         return true;
       });
     }
     ++watch_.done;
   }
 
-  // Lists are the beginning of a ranking by similarity descending, then row ascending.
-  bool lists(std::int32_t v, std::int32_t u, float similarity) const {
-    const Edge& last = last_[v];
-    return similarity > last.similarity || (similarity == last.similarity && u <= last.row);
-  }
-
-  // The edges u -> v that have no edge v -> u, by v: what row v serves besides itself and its own list, most similar
-  // first.
-  void transpose() {
-    for (std::int32_t v = 0; v < graph_.n_rows; ++v) {
-      const std::int64_t end = graph_.indptr[v + 1];
-      last_[v] = end == graph_.indptr[v] ? Edge{2.0f, -1} : Edge{graph_.similarities[end - 1], graph_.indices[end - 1]};
+  // Asks for what row v serves before it is needed: this algorithm waits for lists of rows that lie far apart.
+  void fetch(std::int32_t v) const {
+    for (std::int64_t e = graph_.indptr[v]; e < graph_.indptr[v + 1]; e += 16) {
+      __builtin_prefetch(graph_.indices + e);
+      __builtin_prefetch(graph_.similarities + e);
     }
-    indptr_.assign(static_cast<std::size_t>(graph_.n_rows + 1), 0);
-    const auto for_each_one_way = [&](std::int32_t begin, std::int32_t end,
-                                      const auto& visit) {  // those to [begin, end)
-      for (std::int32_t u = 0; u < graph_.n_rows; ++u) {
-        if (u % 4096 == 0) check(watch_);
-        for (std::int64_t e = graph_.indptr[u]; e < graph_.indptr[u + 1]; ++e) {
-          const std::int32_t v = graph_.indices[e];
-          if (v >= begin && v < end && !lists(v, u, graph_.similarities[e])) visit(u, v, e);
-        }
-      }
-    };
-    in_parts([&](std::int32_t begin, std::int32_t end) {
-      for_each_one_way(begin, end, [&](std::int32_t, std::int32_t v, std::int64_t) { ++indptr_[v + 1]; });
-    });
-    for (std::int64_t v = 0; v < graph_.n_rows; ++v) indptr_[v + 1] += indptr_[v];
-    one_way_.resize(static_cast<std::size_t>(indptr_[graph_.n_rows]));
-    std::vector<std::int64_t> next(indptr_.begin(), indptr_.end() - 1);
-    in_parts([&](std::int32_t begin, std::int32_t end) {
-      for_each_one_way(begin, end, [&](std::int32_t u, std::int32_t v, std::int64_t e) {
-        one_way_[next[v]++] = {graph_.similarities[e], u};
-      });
-      for (std::int32_t v = begin; v < end; ++v) {
-        std::sort(one_way_.begin() + indptr_[v], one_way_.begin() + indptr_[v + 1],
-                  [](const Edge& a, const Edge& b) { return a.similarity > b.similarity; });
-      }
-    });
+    for (std::int64_t e = one_way_.indptr[v]; e < one_way_.indptr[v + 1]; e += 8) {
+      __builtin_prefetch(&one_way_.edges[e]);
+    }
   }
 
-  // Does a part of the rows on each thread. (Each looks at all edges: more threads would hardly gain.)
-  void in_parts(const std::function<void(std::int32_t, std::int32_t)>& body) const {
-    const std::int64_t parts = graph_.n_rows < 4096 ? 1 : std::min(n_threads_, 4);
-    run_team(static_cast<int>(parts), [&](int part) {
-      body(static_cast<std::int32_t>(graph_.n_rows * part / parts),
-           static_cast<std::int32_t>(graph_.n_rows * (part + 1) / parts));
-    });
-  }
-
-  // Visits v itself, its list, and other rows that list v. A visit that returns false ends a list, what follows being
-  // less similar.
+  // Visits v itself, its list, and other rows that list v, those with a positive similarity. A visit that returns false
+  // ends a list, what follows being less similar.
   template <typename Visit>
   void for_each_served(std::int32_t v, const Visit& visit) const {
-    visit(v, kOneInUnits);
-    for (std::int64_t e = graph_.indptr[v]; e < graph_.indptr[v + 1]; ++e) {
-      if (!visit(graph_.indices[e], in_units(graph_.similarities[e]))) break;
+    visit(v, 1.0f);
+    const std::int32_t* const ids = graph_.indices;
+    const float* const similarities = graph_.similarities;
+    for (std::int64_t e = graph_.indptr[v], end = graph_.indptr[v + 1]; e < end && similarities[e] > 0; ++e) {
+      if (!visit(ids[e], similarities[e])) break;
     }
-    for (std::int64_t e = indptr_[v]; e < indptr_[v + 1]; ++e) {
-      if (!visit(one_way_[e].row, in_units(one_way_[e].similarity))) break;
+    const OneWay::Edge* const edges = one_way_.edges.data();
+    for (std::int64_t e = one_way_.indptr[v], end = one_way_.indptr[v + 1]; e < end && edges[e].similarity > 0; ++e) {
+      if (!visit(edges[e].row, edges[e].similarity)) break;
     }
   }
-
-  struct Edge {
-    float similarity;
-    std::int32_t row;
-  };
-  struct Served {
-    std::int32_t row;
-    std::int64_t units;
-  };
 
   const NeighborGraph& graph_;
   const std::int64_t* weights_;
   int n_threads_;
-  std::vector<std::int64_t> covered_;  // similarity of each row to the closest picked one, never negative
-  std::vector<std::int64_t> gain_;     // what each row would gain now
-  std::vector<std::int64_t> indptr_;
-  std::vector<Edge> one_way_, last_;  // `last_`: the end of each row's own list
-  std::vector<Served> nearer_;        // by the row that is being picked
+  std::vector<float> covered_;      // similarity of each row to the closest picked one, never negative
+  std::vector<std::int64_t> gain_;  // what each row would gain now
+  OneWay one_way_;
+  std::vector<Served> nearer_;  // by the row that is being picked
   InsertionLog log_;
   Watch& watch_;
 };

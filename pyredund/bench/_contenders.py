@@ -82,6 +82,7 @@ def _selectors_known() -> list[Contender]:
     random = {"method": "random"}
     return [
         _ours("pyredund removal", "removal"),
+        _ours("pyredund removal, refined", "removal", refine=True),
         _ours("pyredund insertion", "insertion"),
         _ours("pyredund kcenter", "kcenter"),
         *(_ours(f"pyredund {linkage} linkage", "agglomerative", linkage=linkage) for linkage in LINKAGES),

@@ -1,0 +1,67 @@
+#include "cpu/one_way.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "thread_team.hpp"
+
+namespace pyredund::cpu {
+OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& watch) {
+  const std::int64_t n = graph.n_rows;
+  // Lists are the beginning of a ranking by similarity descending, then row ascending: v lists u if u is not beyond the
+  // end of v's list.
+  std::vector<OneWay::Edge> last(static_cast<std::size_t>(n));
+  for (std::int64_t v = 0; v < n; ++v) {
+    const std::int64_t end = graph.indptr[v + 1];
+    last[v] = end == graph.indptr[v] ? OneWay::Edge{2.0f, -1}
+                                     : OneWay::Edge{graph.similarities[end - 1], graph.indices[end - 1]};
+  }
+  const auto is_one_way = [&](std::int64_t u, std::int64_t e) {
+    const OneWay::Edge& end = last[graph.indices[e]];
+    const float similarity = graph.similarities[e];
+    return (similarity < end.similarity) | ((similarity == end.similarity) & (u > end.row));
+  };
+
+  // Each thread goes over the edges of some rows, twice: first counting, for every row, then filling its places.
+  std::vector<std::vector<std::int32_t>> counts(static_cast<std::size_t>(parts_of(n, n_threads)));
+  run_parts(n, n_threads, [&](int part, std::int64_t begin, std::int64_t end) {
+    counts[part].assign(static_cast<std::size_t>(n), 0);
+    std::int32_t* const count = counts[part].data();
+    for (std::int64_t u = begin; u < end; ++u) {
+      if (u % 4096 == 0) check(watch);
+      for (std::int64_t e = graph.indptr[u]; e < graph.indptr[u + 1]; ++e) {
+        count[graph.indices[e]] += is_one_way(u, e) ? 1 : 0;
+      }
+    }
+  });
+  OneWay found;
+  found.indptr.resize(static_cast<std::size_t>(n + 1), 0);
+  for (std::int64_t v = 0; v < n; ++v) {
+    std::int32_t total = 0;  // then where each thread's places begin, behind those of the row
+    for (std::vector<std::int32_t>& count : counts) total += std::exchange(count[v], total);
+    found.indptr[v + 1] = found.indptr[v] + total;
+  }
+  found.edges.resize(static_cast<std::size_t>(found.indptr[n]));
+  run_parts(n, n_threads, [&](int part, std::int64_t begin, std::int64_t end) {
+    std::int32_t* const next = counts[part].data();
+    for (std::int64_t u = begin; u < end; ++u) {
+      if (u % 4096 == 0) check(watch);
+      for (std::int64_t e = graph.indptr[u]; e < graph.indptr[u + 1]; ++e) {
+        const std::int32_t v = graph.indices[e];
+        if (is_one_way(u, e)) {
+          found.edges[found.indptr[v] + next[v]++] = {graph.similarities[e], static_cast<std::int32_t>(u)};
+        }
+      }
+    }
+  });
+  run_parts(n, n_threads, [&](int, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t v = begin; v < end; ++v) {
+      if (v % 4096 == 0) check(watch);
+      std::sort(found.edges.begin() + found.indptr[v], found.edges.begin() + found.indptr[v + 1],
+                [](const OneWay::Edge& a, const OneWay::Edge& b) { return a.similarity > b.similarity; });
+    }
+  });
+  return found;
+}
+
+}  // namespace pyredund::cpu

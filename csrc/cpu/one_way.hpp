@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "neighbor_graph.hpp"
+#include "watch.hpp"
+
+namespace pyredund::cpu {
+
+// The edges u -> v of a graph that have no edge v -> u, by v, most similar first: with a row's own list, what lists it.
+struct OneWay {
+  struct Edge {
+    float similarity;
+    std::int32_t row;
+  };
+
+  std::int64_t length(std::int64_t v) const { return indptr[v + 1] - indptr[v]; }
+
+  std::vector<std::int64_t> indptr;
+  std::vector<Edge> edges;
+};
+
+OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& watch);
+
+}  // namespace pyredund::cpu
