@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
 from pyredund.embed.decode import (
     ENDINGS,
@@ -231,10 +231,12 @@ def _array(array: NDArray[Any]) -> Pixels:
 
 
 def _loader(loader: DataLoader[Any]) -> Items:
-    """Take the data set of a loader in its own order, so that an id says which item was meant."""
+    """Take the data set of a loader in its own order, so that an id says which item was meant; batches are ours."""
     if isinstance(loader.dataset, IterableDataset):
         raise ValueError("images must be a DataLoader of a data set with __getitem__; an IterableDataset has no ids")
     sampler = loader.sampler
+    if loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler:
+        sampler = loader.batch_sampler
     plain = isinstance(sampler, SequentialSampler) or (
         isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == len(loader.dataset)
     )
