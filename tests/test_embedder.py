@@ -152,7 +152,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, labelled: b
 
     from pyredund.embed.augment import default_augment
 
-    augment = default_augment((8, 8), 1)
+    augment = default_augment((8, 8), 1, labelled)
     with pytest.raises(Killed):
         small().fit(pixels, labels, epochs=3, batch=40, augment=dies, checkpoint=tmp_path)
     resumed = small().fit(pixels, labels, epochs=3, batch=40, augment=augment, checkpoint=tmp_path, resume=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,9 @@ from pyredund.embed.stored import read_tensors, write_tensors
 from pyredund.embed.train import Plan, train
 
 FILE = "embedder.safetensors"
-STEPS = 2000  # of training where `epochs` is left open: ten minutes on two cores for 28 px
+SHOWN = 1_000_000  # images in training where `epochs` is left open: ten minutes on two cores for 28 px
+BATCH = 512
+LABELLED_BATCH = 128  # four times the steps in a quarter more time; no image needs others to be told from
 MOST_EPOCHS = 100
 LARGEST_SIDE = 224
 BLOCK = 256  # images embedded at once
@@ -109,7 +110,7 @@ class Embedder:
         labels: Any = None,
         *,
         epochs: int | None = None,
-        batch: int = 512,
+        batch: int | None = None,
         temperature: float = 0.1,
         learning_rate: float = 4e-3,
         augment: Augment | None = None,
@@ -128,15 +129,16 @@ class Embedder:
         labels : sequence of int or str, or "folders", optional
             One for each image, or the name of each file's folder. Without them training is contrastive.
         epochs : int, optional
-            Default: as many as make about 2,000 batches, at most 100. 0 builds the network and leaves it untrained.
-        batch : int, default 512
-            Images a step; without labels, each is told from the others of its batch.
+            Default: as many as show about a million images, at most 100. 0 builds the network and leaves it untrained.
+        batch : int, optional
+            Images a step. Default: 512 without labels, where each is told from the others of its batch, else 128.
         temperature : float, default 0.1
             Of the contrastive loss.
         learning_rate : float, default 0.004
             The highest, reached after a tenth of the steps; AdamW.
         augment : callable, optional
             One random view of a batch (n, channels, h, w) of floats, such as a torchvision.transforms.v2 transform.
+            Default: shifts and flips; without labels also crops, brightness, contrast, colour and blanked out parts.
         checkpoint : path, optional
             A folder in which the state of training is kept after each epoch.
         resume : bool, default False
@@ -157,33 +159,31 @@ class Embedder:
         check_choice("on_error", on_error, ["skip", "raise"])
         check_positive("temperature", temperature)
         check_positive("learning_rate", learning_rate)
+        if batch is None:
+            batch = BATCH if labels is None else LABELLED_BATCH
         check_int("batch", batch, at_least=2)
         if resume and checkpoint is None:
             raise ValueError("resume=True needs the checkpoint folder of the interrupted run, got checkpoint=None")
         source = image_source(images, self.max_pixels)
         numbers, classes = (None, 0) if labels is None else build.classes_of(labels, source)
         size, channels = self._build(source, fresh=True)
-        read, positions, skipped = build.training_images(source, size, channels, workers)
-        self.skipped = source.refused + skipped
-        raise_first(self.skipped, on_error)
+        raise_first(source.refused, on_error)
+        self.skipped = list(source.refused)
+        read, positions = build.training_images(source, size, channels, workers, on_error, self.skipped)
         n = len(positions)
         if n < 2:
             raise ValueError(f"images must hold at least 2 that can be read, got {n}")
         if epochs is None:
-            epochs = min(MOST_EPOCHS, max(1, round(STEPS / math.ceil(n / batch))))
+            epochs = min(MOST_EPOCHS, max(1, round(SHOWN / n)))
         check_int("epochs", epochs, at_least=0)
         folder = None if checkpoint is None else Path(checkpoint)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
         head = None
         if numbers is not None:
             numbers = numbers[positions]
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                head = torch.nn.Linear(self.network.dim, classes).to(self.device)
+            head = build.classifying_layer(self.network.dim, classes, self.seed).to(self.device)
         digest = build.digest_of(source, numbers)
         plan = Plan(epochs, batch, float(temperature), float(learning_rate), self.seed, classes, digest)
-        augment = default_augment(size, channels) if augment is None else augment
+        augment = augment or default_augment(size, channels, labelled=labels is not None)
         self.losses = train(self.network, head, plan, n, read, numbers, augment, self.device, folder, resume, progress)
         return self
 
@@ -203,7 +203,8 @@ class Embedder:
         images : path, list of paths, array, data set or DataLoader
             A folder (all image files below it, by name), paths, an array (n, h, w[, 1 or 3]) of bytes or of floats
             from 0 to 1, a tensor (n, channels, h, w), or a data set of torch whose items are images, or tuples that
-            begin with one, or dicts with one under "image".
+            begin with one, or dicts with one under "image". Of a DataLoader its data set is read, in order, by as many
+            workers; its `collate_fn` is not used.
         blocks : path, optional
             A folder in which finished blocks are kept; the same call goes on from there after a crash.
         on_error, workers, progress
@@ -268,17 +269,19 @@ class Embedder:
             yield rows
 
     def _forward(self, block: Block) -> NDArray[np.float32]:
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self.device.type == "cuda"):
-            found = functional.normalize(self.network(block.tensor(self.device)).float(), dim=1)
-        rows: NDArray[np.float32] = found.cpu().numpy()
-        if not np.isfinite(rows).all():
-            raise ValueError("backbone must return finite numbers, it returned NaN or infinity")
-        return rows
+        for half in (True, False) if self.device.type == "cuda" else (False,):
+            with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=half):
+                found = functional.normalize(self.network(block.tensor(self.device)).float(), dim=1)
+            rows: NDArray[np.float32] = found.cpu().numpy()
+            if np.isfinite(rows).all():
+                return rows  # what overflows in half precision is computed again in float32
+        raise ValueError("backbone must return finite numbers, it returned NaN or infinity")
 
     def _build(self, source: ImageSource, fresh: bool) -> Shape:
         """The network for these images; `fresh` starts from first weights again."""
-        if self.network is None or (fresh and isinstance(self.backbone, str)):
-            if self.shape is None:
+        fresh = fresh and isinstance(self.backbone, str)
+        if self.network is None or fresh:
+            if self.shape is None or fresh:
                 size, channels = common_shape(source, LARGEST_SIDE)
                 size = size if self.size is None else (self.size, self.size)
                 self.shape = size, build.channels_for(self.backbone, size, channels)
@@ -297,6 +300,7 @@ class Embedder:
             "backbone": self.backbone if isinstance(self.backbone, str) else None,
             "dim": self.dim,
             "seed": self.seed,
+            "size": self.size,
             "max_pixels": self.max_pixels,
             "shape": [height, width, channels],
             "losses": self.losses,
@@ -329,6 +333,7 @@ class Embedder:
             settings["dim"],
             device=device,
             seed=settings["seed"],
+            size=settings["size"],
             max_pixels=settings["max_pixels"],
         )
         height, width, channels = settings["shape"]

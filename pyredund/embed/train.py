@@ -90,6 +90,8 @@ def train(
     progress : bool
         A bar on standard error.
     """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     parts = torch.nn.ModuleList([network] if head is None else [network, head])
     optimizer = torch.optim.AdamW(parts.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
     losses = _restore(folder, plan, parts, optimizer) if resume and folder is not None else []
