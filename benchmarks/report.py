@@ -87,12 +87,12 @@ class Tee(StringIO):
         return super().write(text)
 
 
-def insert(report: str, into: Path) -> None:
+def insert(report: str, into: Path, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Replace what stands between the two marks of a file."""
-    before, begin, rest = into.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = into.read_text().partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"{into} must hold the lines {BEGIN} and {END}")
+        raise ValueError(f"{into} must hold the lines {marks[0]} and {marks[1]}")
     into.write_text(f"{before}{begin}\n{report.strip()}\n{end}{after}")
 
 
