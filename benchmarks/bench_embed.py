@@ -42,7 +42,7 @@ def bare(network: Any, tensors: Any) -> Any:
 
 @pytest.mark.benchmark(group="embed", min_rounds=5, warmup=True, warmup_iterations=1)
 def test_bare_loop(benchmark: Any, embedder: Any, images: Any) -> None:
-    tensors = torch.from_numpy(images)[:, None].float() / 255
+    tensors = torch.tensor(images)[:, None].float() / 255
     found = benchmark(bare, embedder.network, tensors)
     np.testing.assert_allclose(found, embedder.embed(images).embeddings, atol=1e-5)
 

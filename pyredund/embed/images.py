@@ -64,6 +64,10 @@ class ImageSource:
         """Pixels (h, w, channels) at a position, or `Unreadable`."""
         raise NotImplementedError
 
+    def read_at_once(self, positions: NDArray[np.int64], size: tuple[int, int], channels: int) -> Any:
+        """Pixels (n, h, w, channels) where they lie ready, else None: ask for one after the other."""
+        return None
+
     def shape(self, position: int) -> tuple[int, int, int]:
         """Height, width and channels (1 or 3) of an image as it is, or `Unreadable`."""
         raise NotImplementedError
@@ -108,6 +112,9 @@ class Pixels(ImageSource):
 
     def read(self, position: int, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:  # noqa: D102
         return resized(as_bytes(self.array[position]), size, channels)
+
+    def read_at_once(self, positions: NDArray[np.int64], size: tuple[int, int], channels: int) -> Any:  # noqa: D102
+        return as_bytes(self.array[positions]) if self.array.shape[1:] == (*size, channels) else None
 
     def shape(self, position: int) -> tuple[int, int, int]:  # noqa: D102
         height, width, channels = self.array.shape[1:]
