@@ -90,12 +90,16 @@ def pca(images: Images) -> Embed:
     return lambda found: ((flat(found) - centre) @ axes).astype(np.float32)
 
 
-def embedders(images: Images, labels: NDArray[np.uint8], epochs: int | None) -> dict[str, Callable[[], Embed]]:
+def embedders(
+    images: Images, labels: NDArray[np.uint8], epochs: int | None, states: Path | None
+) -> dict[str, Callable[[], Embed]]:
     """What makes each row of the table: a function that trains and returns a function from images to rows."""
     import pyredund
 
-    def ours(labels: Any = None, epochs: int | None = epochs) -> Embed:
-        embedder = pyredund.Embedder(dim=DIM).fit(images, labels, epochs=epochs, progress=True)
+    def ours(name: str, labels: Any = None, epochs: int | None = epochs) -> Embed:
+        state = None if states is None else states / name
+        embedder = pyredund.Embedder(dim=DIM)
+        embedder.fit(images, labels, epochs=epochs, checkpoint=state, resume=state is not None, progress=True)
         return lambda found: embedder.embed(found).embeddings
 
     def pretrained() -> Embed:
@@ -107,9 +111,9 @@ def embedders(images: Images, labels: NDArray[np.uint8], epochs: int | None) -> 
     return {
         "raw": lambda: flat,
         "pca": lambda: pca(images),
-        "untrained": lambda: ours(epochs=0),
-        "contrastive": ours,
-        "classifier": lambda: ours(labels),
+        "untrained": lambda: ours("untrained", epochs=0),
+        "contrastive": lambda: ours("contrastive"),
+        "classifier": lambda: ours("classifier", labels),
         "imagenet": pretrained,
     }
 
@@ -178,7 +182,7 @@ def report(table: dict[str, Row]) -> str:
 @click.option("--epochs", type=int, help="Default: the library's, ten minutes on two cores.")
 @click.option("--rows", type=int, default=60_000, show_default=True, help="Training images.")
 @click.option("--only", multiple=True, type=click.Choice(list(TITLES)), help="Rows of the table. Default: all.")
-@click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="Rows measured before, and these.")
+@click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="Go on from what it holds.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="Where the bars go (.svg, .png).")
 @click.option("--write", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with the marks.")
 def main(
@@ -188,8 +192,9 @@ def main(
     (images, labels), (test, expected) = fashion_mnist("train"), fashion_mnist("test")
     images, labels = images[:rows], labels[:rows]
     copies = altered(test[:QUERIES])
+    states = None if journal is None else journal.with_suffix(".training")
     table: dict[str, Row] = json.loads(journal.read_text()) if journal is not None and journal.exists() else {}
-    for name, make in embedders(images, labels, epochs).items():
+    for name, make in embedders(images, labels, epochs, states).items():
         if name in table or (only and name not in only):
             continue
         table[name] = measured(make, (images, labels, test, expected), copies)

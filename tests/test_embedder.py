@@ -47,6 +47,18 @@ def test_the_loss_is_its_definition(temperature: float) -> None:
     assert found == pytest.approx(reference_loss(first, second, temperature), rel=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_the_loss_and_its_gradient_are_those_of_another_library(temperature: float) -> None:
+    losses = pytest.importorskip("pytorch_metric_learning.losses")
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 9, 5, requires_grad=True)
+    found = nt_xent(first, second, temperature)
+    expected = losses.SelfSupervisedLoss(losses.NTXentLoss(temperature=temperature))(first, second)
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    gradient, same = (torch.autograd.grad(loss, first, retain_graph=True)[0] for loss in (found, expected))
+    torch.testing.assert_close(gradient, same, rtol=1e-4, atol=1e-5)
+
+
 def test_training_lowers_the_loss_and_repeats_by_its_seed(fitted: Any) -> None:
     pixels = digit_pixels(200)[0]
     state = torch.random.get_rng_state()
