@@ -132,15 +132,23 @@ MARKS = ("<!-- embedding quality -->", "<!-- end of embedding quality -->")
 Row = dict[str, float]
 
 
-def measured(make: Callable[[], Embed], data: tuple[Any, ...], copies: dict[str, Images]) -> Row:
+def measured(make: Callable[[], Embed], data: tuple[Any, ...], copies: dict[str, Images], clock: Path | None) -> Row:
     """One row of the table: accuracies, average precision of each kind of copy, and seconds of training.
 
-    Seconds are of the process, all threads together: what else the machine does changes them little.
+    Seconds are of the process, all threads together: what else the machine does changes them little. `clock` holds
+    those of earlier runs, from whose checkpoints training goes on.
     """
     images, labels, test, expected = data
-    started, wall = time.process_time(), time.perf_counter()
-    embed = make()
-    row = {"cpu": time.process_time() - started, "wall": time.perf_counter() - wall}
+    spent = float(clock.read_text()) if clock is not None and clock.exists() else 0.0
+    started = time.process_time()
+    try:
+        embed = make()
+    finally:
+        spent += time.process_time() - started
+        if clock is not None:
+            clock.parent.mkdir(parents=True, exist_ok=True)
+            clock.write_text(str(spent))
+    row = {"cpu": spent}
     train, found = unit(embed(images)), unit(embed(test))
     row["1-NN"] = nearest_accuracy(train, labels, found, expected)
     row["linear"] = linear_accuracy(train, labels, found, expected)
@@ -167,7 +175,7 @@ def claims(table: dict[str, Row]) -> list[Claim]:
 
 def report(table: dict[str, Row]) -> str:
     """The table in Markdown, and the claims under it."""
-    kinds = [name for name in next(iter(table.values())) if name not in ("cpu", "wall", *COLUMNS)]
+    kinds = [name for name in next(iter(table.values())) if name not in ("cpu", *COLUMNS)]
     lines = ["| embedding | " + " | ".join((*COLUMNS, *kinds)) + " | training, CPU s |"]
     lines.append("|---|" + "---:|" * (len(COLUMNS) + len(kinds) + 1))
     for name in (name for name in TITLES if name in table):
@@ -197,7 +205,8 @@ def main(
     for name, make in embedders(images, labels, epochs, states).items():
         if name in table or (only and name not in only):
             continue
-        table[name] = measured(make, (images, labels, test, expected), copies)
+        clock = None if states is None else states / f"{name}.seconds"
+        table[name] = measured(make, (images, labels, test, expected), copies, clock)
         if journal is not None:
             journal.write_text(json.dumps(table, indent=1))
     text = report(table)

@@ -23,8 +23,8 @@ import os, signal, sys
 from importlib import import_module
 
 module, name, at, block, *command = sys.argv[1:]
-import pyredund.embed.embedder
-pyredund.embed.embedder.BLOCK = int(block)
+import pyredund.embed.forward
+pyredund.embed.forward.BLOCK = int(block)
 owner = import_module(module)
 *path, name = name.split(".")
 for part in path:
@@ -43,7 +43,7 @@ from pyredund.cli import main
 main(command)
 """
 IN_AN_EPOCH = ("torch.optim", "AdamW.step", 8)  # 2 steps an epoch: in the middle of the fourth
-IN_A_BLOCK = ("pyredund.embed.embedder", "Embedder._forward", 3)
+IN_A_BLOCK = ("pyredund.embed.forward", "forward", 3)
 WHILE_WRITING = ("os", "replace", 3)  # after all of a file is written, before it has its name
 NEVER = ("os", "replace", -1)
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 from tqdm import tqdm
 
 from pyredund._checks import check_choice, check_int
 from pyredund.embed import build
 from pyredund.embed.arguments import check_positive, device_named, raise_first
 from pyredund.embed.augment import Augment, default_augment
-from pyredund.embed.batches import Block, read_blocks
 from pyredund.embed.decode import MAX_PIXELS
-from pyredund.embed.embedded import EmbeddedImages, FinishedBlocks, Rows
+from pyredund.embed.embedded import EmbeddedImages, FinishedBlocks
+from pyredund.embed.forward import embedded_blocks
 from pyredund.embed.images import ImageSource, Skipped, common_shape, image_source
+from pyredund.embed.loss import Loss, nt_xent
 from pyredund.embed.network import BACKBONES, HEADS, SMALL
 from pyredund.embed.stored import read_tensors, write_tensors
-from pyredund.embed.train import Plan, train
+from pyredund.embed.train import Plan, Recipe, Schedule, train, warm_cosine
 
 FILE = "embedder.safetensors"
 SHOWN = 1_000_000  # images in training where `epochs` is left open: ten minutes on two cores for 28 px
@@ -31,7 +29,6 @@ BATCH = 512
 LABELLED_BATCH = 128  # four times the steps in a quarter more time; no image needs others to be told from
 MOST_EPOCHS = 100
 LARGEST_SIDE = 224
-BLOCK = 256  # images embedded at once
 Shape = tuple[tuple[int, int], int]
 
 
@@ -112,7 +109,9 @@ class Embedder:
         epochs: int | None = None,
         batch: int | None = None,
         temperature: float = 0.1,
+        loss: Loss = nt_xent,
         learning_rate: float = 4e-3,
+        schedule: Schedule = warm_cosine,
         augment: Augment | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -134,8 +133,13 @@ class Embedder:
             Images a step. Default: 512 without labels, where each is told from the others of its batch, else 128.
         temperature : float, default 0.1
             Of the contrastive loss.
+        loss : callable, optional
+            Of two batches of views and the temperature. Default: NT-Xent (Chen and others, 2020), on the embedding.
         learning_rate : float, default 0.004
-            The highest, reached after a tenth of the steps; AdamW.
+            The highest; of AdamW.
+        schedule : callable, optional
+            Share of that rate, from a step's number and how many there are. Default: up in a straight line for a tenth
+            of the steps, then down along half a cosine.
         augment : callable, optional
             One random view of a batch (n, channels, h, w) of floats, such as a torchvision.transforms.v2 transform.
             Default: shifts and flips; without labels also crops, brightness, contrast, colour and blanked out parts.
@@ -153,8 +157,7 @@ class Embedder:
 
         Notes
         -----
-        Time is epochs * n passes through the network, twice that without labels. The loss is NT-Xent (Chen and others,
-        2020), on the embedding itself.
+        Time is epochs * n passes through the network, twice that without labels.
         """
         check_choice("on_error", on_error, ["skip", "raise"])
         check_positive("temperature", temperature)
@@ -184,7 +187,8 @@ class Embedder:
         digest = build.digest_of(source, numbers)
         plan = Plan(epochs, batch, float(temperature), float(learning_rate), self.seed, classes, digest)
         augment = augment or default_augment(size, channels, labelled=labels is not None)
-        self.losses = train(self.network, head, plan, n, read, numbers, augment, self.device, folder, resume, progress)
+        recipe = Recipe(augment, loss, schedule)
+        self.losses = train(self.network, head, plan, recipe, n, read, numbers, self.device, folder, resume, progress)
         return self
 
     def embed(
@@ -224,14 +228,16 @@ class Embedder:
         if self.network is None and self.weights is None and isinstance(self.backbone, str):
             raise ValueError("embed needs a trained network: call fit first, load one, or pass weights")
         source = image_source(images, self.max_pixels)
-        size, channels = self._build(source, fresh=False)
+        shape = self._build(source, fresh=False)
         raise_first(source.refused, on_error)
         finished = None if blocks is None else FinishedBlocks(Path(blocks), self.network, source)
         skipped = list(source.refused)
         positions: list[NDArray[np.int64]] = []
         rows: list[NDArray[np.float32]] = []
         with tqdm(total=len(source), desc="embedding", unit="image", disable=not progress) as bar:
-            for found, embeddings, failed in self._rows(source, size, channels, finished, workers):
+            for found, embeddings, failed in embedded_blocks(
+                self.network, self.device, source, shape, finished, workers
+            ):
                 new = [Skipped(source.id_of(position), reason) for position, reason in failed]
                 raise_first(new, on_error)
                 skipped += new
@@ -247,35 +253,6 @@ class Embedder:
         joined.flags.writeable = False
         ids = [source.ids[i] for i in order.tolist()] if isinstance(source.ids, list) else source.ids[order]
         return EmbeddedImages(joined, ids, skipped)
-
-    def _rows(
-        self,
-        source: ImageSource,
-        size: tuple[int, int],
-        channels: int,
-        finished: FinishedBlocks | None,
-        workers: int | None,
-    ) -> Iterator[Rows]:
-        asked = build.in_blocks(len(source), BLOCK)
-        kept = [None if finished is None else finished.find(block) for block in asked]
-        todo = [block for block, rows in zip(asked, kept, strict=True) if rows is None]
-        made = read_blocks(source, todo, size, channels, workers)
-        for block, rows in zip(asked, kept, strict=True):
-            if rows is None:
-                read = next(made)
-                rows = read.positions, self._forward(read), read.failed
-                if finished is not None:
-                    finished.keep(block, rows)
-            yield rows
-
-    def _forward(self, block: Block) -> NDArray[np.float32]:
-        for half in (True, False) if self.device.type == "cuda" else (False,):
-            with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=half):
-                found = functional.normalize(self.network(block.tensor(self.device)).float(), dim=1)
-            rows: NDArray[np.float32] = found.cpu().numpy()
-            if np.isfinite(rows).all():
-                return rows  # what overflows in half precision is computed again in float32
-        raise ValueError("backbone must return finite numbers, it returned NaN or infinity")
 
     def _build(self, source: ImageSource, fresh: bool) -> Shape:
         """The network for these images; `fresh` starts from first weights again."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn import functional
+
+Loss = Callable[[Any, Any, float], Any]
 
 
 def nt_xent(first: Any, second: Any, temperature: float) -> Any:
