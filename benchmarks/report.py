@@ -92,9 +92,8 @@ class Tee(StringIO):
         return super().write(text)
 
 
-def insert(report: str, into: Path, section: str) -> None:
+def insert(report: str, into: Path, mark: str = "report") -> None:
     """Replace what stands between the two marks of a file."""
-    mark = section if section in LONG_SECTIONS else "report"
     first, last = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
     before, begin, rest = into.read_text().partition(first)
     _, end, after = rest.partition(last)
@@ -142,7 +141,7 @@ def main() -> int:
     with redirect_stdout(Tee(sys.stdout)) as printed:
         claims = run(chosen)
     if chosen.write:
-        insert(printed.getvalue(), chosen.write, chosen.section)
+        insert(printed.getvalue(), chosen.write, chosen.section if chosen.section in LONG_SECTIONS else "report")
     return int(any(claim.required and not claim.holds for claim in claims))
 
 

@@ -32,13 +32,19 @@ model_option = click.option(
     metavar="DIR",
     help="What `pyredund fit` wrote. Default: train on FOLDER, without labels.",
 )
-epochs_option = click.option("--epochs", type=int, help="Of training. Default: about 2,000 batches.")
+epochs_option = click.option("--epochs", type=int, help="Of training. Default: about a million images in all.")
 backbone_option = click.option(
     "--backbone", default="auto", show_default=True, help="small, resnet18 or another network of torchvision."
 )
 imagenet_option = click.option("--imagenet", is_flag=True, help="Start from torchvision's ImageNet weights.")
 dim_option = click.option("--dim", type=int, default=64, show_default=True, help="Dimensions of the embedding.")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of training.")
+work_option = click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the state of training and finished blocks there; the same command goes on from them after a crash.",
+)
 skipped_option = click.option(
     "--skipped",
     "skipped_file",
@@ -105,29 +111,22 @@ def fit(
     metavar="FILE",
     help="Embeddings, .npy; the names of the rows go beside it, into a .txt of the same name.",
 )
-@click.option(
-    "--blocks",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Keep finished blocks there, and go on from them after a crash; needs --model.",
-)
 @model_option
 @epochs_option
+@work_option
 @skipped_option
 @quiet_option
 def embed(
     folder: Path,
     output: Path,
-    blocks: Path | None,
     model: Path | None,
     epochs: int | None,
+    work: Path | None,
     skipped_file: Path | None,
     quiet: bool,
 ) -> None:
     """Turn the images in FOLDER into embeddings, one row each."""
-    if blocks is not None and model is None:
-        raise click.UsageError("--blocks needs --model: blocks of a network that is trained anew cannot be used again")
-    found = _embedded(folder, model, epochs, blocks, skipped_file, quiet)
+    found = _embedded(folder, model, epochs, work, skipped_file, quiet)
     with written_whole(output.with_suffix(".txt")) as file:
         file.write(_lines(list(found.ids)))
     with written_whole(output) as file:
@@ -150,6 +149,7 @@ def embed(
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True, help="How to choose.")
 @model_option
 @epochs_option
+@work_option
 @threads_option
 @skipped_option
 @quiet_option
@@ -160,12 +160,13 @@ def images(
     method: str,
     model: Path | None,
     epochs: int | None,
+    work: Path | None,
     threads: int | None,
     skipped_file: Path | None,
     quiet: bool,
 ) -> None:
     """Choose which images in FOLDER to keep. Nothing in FOLDER is changed."""
-    found = _embedded(folder, model, epochs, None, skipped_file, quiet)
+    found = _embedded(folder, model, epochs, work, skipped_file, quiet)
     started = time.perf_counter()
     selection = pyredund.select(found.embeddings, keep, method=method, n_threads=threads, progress=_shown(quiet))
     _say(f"Kept {len(selection.indices):,} of {len(found):,} images, in {_since(started)}", quiet)
@@ -178,7 +179,7 @@ def images(
 
 
 def _embedded(
-    folder: Path, model: Path | None, epochs: int | None, blocks: Path | None, skipped_file: Path | None, quiet: bool
+    folder: Path, model: Path | None, epochs: int | None, work: Path | None, skipped_file: Path | None, quiet: bool
 ) -> EmbeddedImages:
     """Load or train, then embed; a line about each on standard error."""
     started = time.perf_counter()
@@ -187,10 +188,11 @@ def _embedded(
             raise click.UsageError("--epochs and --model exclude each other: a model is not trained again")
         embedder = pyredund.Embedder.load(model)
     else:
-        embedder = pyredund.Embedder().fit(folder, epochs=epochs, progress=_shown(quiet))
+        embedder = pyredund.Embedder()
+        embedder.fit(folder, epochs=epochs, checkpoint=work, resume=work is not None, progress=_shown(quiet))
         _say(f"Trained {len(embedder.losses)} epochs on {folder}, in {_since(started)}", quiet)
     started = time.perf_counter()
-    found = embedder.embed(folder, blocks=blocks, progress=_shown(quiet))
+    found = embedder.embed(folder, blocks=work, progress=_shown(quiet))
     _report_skipped(found.skipped, skipped_file, quiet)
     _say(f"Embedded {len(found):,} images in {found.embeddings.shape[1]} dimensions, in {_since(started)}", quiet)
     return found

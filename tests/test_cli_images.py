@@ -28,7 +28,7 @@ def test_a_folder_is_fitted_embedded_and_thinned(tmp_path: Path) -> None:
     assert sorted(skipped) == sorted(damaged)
 
     model = ("--model", tmp_path / "model")
-    succeed("embed", folder, "-o", tmp_path / "rows.npy", *model, "--blocks", tmp_path / "blocks")
+    succeed("embed", folder, "-o", tmp_path / "rows.npy", *model, "--work", tmp_path / "work")
     names = (tmp_path / "rows.txt").read_text().splitlines()
     assert names == [f"{number:04d}.png" for number in range(44) if number not in (3, 5, 7)]
     assert np.load(tmp_path / "rows.npy").shape == (41, 64)
@@ -59,5 +59,4 @@ def test_mistakes_end_in_a_sentence(tmp_path: Path) -> None:
     folder.mkdir()
     assert "holds none" in fail(1, "images", folder, "-o", tmp_path / "kept.txt")
     assert "must end in .txt or .csv" in fail(2, "images", folder, "-o", tmp_path / "kept.pdf")
-    assert "--blocks needs --model" in fail(2, "embed", folder, "-o", tmp_path / "a.npy", "--blocks", tmp_path / "b")
     assert names_in(tmp_path) == ["empty"]

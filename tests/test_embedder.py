@@ -47,6 +47,18 @@ def test_the_loss_is_its_definition(temperature: float) -> None:
     assert found == pytest.approx(reference_loss(first, second, temperature), rel=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_the_loss_and_its_gradient_are_those_of_another_library(temperature: float) -> None:
+    losses = pytest.importorskip("pytorch_metric_learning.losses")
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 9, 5, requires_grad=True)
+    found = nt_xent(first, second, temperature)
+    expected = losses.SelfSupervisedLoss(losses.NTXentLoss(temperature=temperature))(first, second)
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    gradient, same = (torch.autograd.grad(loss, first, retain_graph=True)[0] for loss in (found, expected))
+    torch.testing.assert_close(gradient, same, rtol=1e-4, atol=1e-5)
+
+
 def test_training_lowers_the_loss_and_repeats_by_its_seed(fitted: Any) -> None:
     pixels = digit_pixels(200)[0]
     state = torch.random.get_rng_state()
@@ -56,6 +68,25 @@ def test_training_lowers_the_loss_and_repeats_by_its_seed(fitted: Any) -> None:
     assert fitted.losses[1] < fitted.losses[0]
     np.testing.assert_array_equal(fitted.embed(pixels).embeddings, again.embed(pixels).embeddings)
     assert small(seed=1).fit(pixels, epochs=1, batch=50).losses[0] != fitted.losses[0]
+
+
+def test_loss_and_schedule_are_arguments(fitted: Any) -> None:
+    pixels = digit_pixels(200)[0]
+    seen: list[tuple[int, int]] = []
+
+    def halved(first: Any, second: Any, temperature: float) -> Any:
+        return nt_xent(first, second, temperature) / 2
+
+    def never(step: int, steps: int) -> float:
+        seen.append((step, steps))
+        return 0.0
+
+    embedder = small().fit(pixels, epochs=2, batch=50, loss=halved, schedule=never)
+    assert seen == [(step, 8) for step in range(8)]
+    assert embedder.losses[0] < fitted.losses[0] * 0.6
+    untrained = small().fit(pixels, epochs=0)
+    for trained, first in zip(embedder.network.parameters(), untrained.network.parameters(), strict=True):
+        assert torch.equal(trained, first)  # at a rate of 0 nothing moves
 
 
 def test_every_kind_of_input_gives_the_same_rows(fitted: Any, tmp_path: Path) -> None:
@@ -152,7 +183,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, labelled: b
 
     from pyredund.embed.augment import default_augment
 
-    augment = default_augment((8, 8), 1)
+    augment = default_augment((8, 8), 1, labelled)
     with pytest.raises(Killed):
         small().fit(pixels, labels, epochs=3, batch=40, augment=dies, checkpoint=tmp_path)
     resumed = small().fit(pixels, labels, epochs=3, batch=40, augment=augment, checkpoint=tmp_path, resume=True)
@@ -165,22 +196,22 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path, labelled: b
 def test_an_interrupted_embedding_goes_on_from_finished_blocks(
     fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyredund.embed import embedder
+    from pyredund.embed import forward
 
-    monkeypatch.setattr(embedder, "BLOCK", 16)
+    monkeypatch.setattr(forward, "BLOCK", 16)
     write_digits(tmp_path / "images", 60)
     spoil(tmp_path / "images")
     whole = fitted.embed(tmp_path / "images")
-    forward, calls = fitted._forward, 0
+    original, calls = forward.forward, 0
 
-    def dies(block: Any) -> Any:
+    def dies(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise KeyboardInterrupt
-        return forward(block)
+        return original(*arguments)
 
-    monkeypatch.setattr(fitted, "_forward", dies)
+    monkeypatch.setattr(forward, "forward", dies)
     with pytest.raises(KeyboardInterrupt):
         fitted.embed(tmp_path / "images", blocks=tmp_path / "blocks")
     assert len(list((tmp_path / "blocks").iterdir())) == 2

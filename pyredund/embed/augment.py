@@ -12,7 +12,7 @@ Augment = Callable[[Any], Any]
 GROUP = 16  # images that share one draw: torchvision draws once a call, and a call for each image would cost too much
 
 
-def default_augment(size: tuple[int, int], channels: int) -> Augment:
+def default_augment(size: tuple[int, int], channels: int, labelled: bool) -> Augment:
     """Shift and crop, flip, change brightness and contrast (and colour), and blank out a part, each a little.
 
     Parameters
@@ -21,6 +21,9 @@ def default_augment(size: tuple[int, int], channels: int) -> Augment:
         Height and width of the images.
     channels : {1, 3}
         Saturation and hue change where there is colour.
+    labelled : bool
+        A classifier is shown shifts and flips only: in the few epochs that a CPU affords, more would cost accuracy.
+        Views without labels must differ in all that is not to count.
 
     Returns
     -------
@@ -29,8 +32,11 @@ def default_augment(size: tuple[int, int], channels: int) -> Augment:
     """
     height, width = size
     colour = {"saturation": 0.3, "hue": 0.05} if channels == 3 else {}
+    larger = v2.Pad([round(MARGIN * width), round(MARGIN * height)], padding_mode="edge")
+    if labelled:
+        return v2.Compose([larger, v2.RandomCrop(size), v2.RandomHorizontalFlip()])
     transforms: list[Any] = [
-        v2.Pad([round(MARGIN * width), round(MARGIN * height)], padding_mode="edge"),
+        larger,
         v2.RandomResizedCrop(size, scale=(0.5, 0.9), ratio=(0.83, 1.2), antialias=False),
         v2.RandomHorizontalFlip(),
         v2.ColorJitter(brightness=0.3, contrast=0.3, **colour),
@@ -51,7 +57,7 @@ def view(images: Any, augment: Augment, group: int = GROUP) -> Any:
         Floats from 0 to 1.
     augment : callable
         Takes and returns such a tensor, of the same shape.
-    group : int, default 8
+    group : int, default 16
         1 draws for each image.
     """
     parts = [augment(part) for part in images.split(group)]

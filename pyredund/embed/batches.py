@@ -48,6 +48,9 @@ class _Blocks:
 
     def __getitem__(self, number: int) -> Block:
         asked = self.blocks[number]
+        ready = self.source.read_at_once(asked, self.size, self.channels)
+        if ready is not None:
+            return Block(asked, ready, [])
         pixels = np.empty((len(asked), *self.size, self.channels), dtype=np.uint8)
         found: list[int] = []
         failed: list[tuple[int, str]] = []

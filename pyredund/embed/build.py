@@ -13,9 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pyredund.embed.arguments import raise_first
 from pyredund.embed.batches import Block, read_blocks
-from pyredund.embed.images import ImageSource, Pixels, Skipped
+from pyredund.embed.images import ImageSource, Skipped
 from pyredund.embed.network import (
+    GREY_DEVIATION,
+    GREY_MEAN,
     HEADS,
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
@@ -45,6 +48,8 @@ def build_network(
             inner = torchvision_network(backbone, size, channels, state)
             if channels == 3:
                 mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
+            else:
+                mean, deviation = GREY_MEAN, GREY_DEVIATION
         else:
             inner = small_network(size, channels) if backbone == SMALL else backbone
             if backbone != SMALL:
@@ -57,6 +62,13 @@ def build_network(
         features = count_features(inner, size, channels)
         network = ImageNetwork(inner, features, dim, mean, deviation)
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def classifying_layer(dim: int, classes: int, seed: int) -> Any:
+    """From embeddings to classes, its first weights drawn from `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Linear(dim, classes)
 
 
 def channels_for(backbone: Any, size: tuple[int, int], channels: int) -> int:
@@ -82,28 +94,41 @@ Reader = Callable[[list[NDArray[np.int64]]], Iterator[Block]]
 
 
 def training_images(
-    source: ImageSource, size: tuple[int, int], channels: int, workers: int | None
-) -> tuple[Reader, NDArray[np.int64], list[Skipped]]:
-    """How to read the images that training sees: a reader, their positions in the source, and what cannot be read.
+    source: ImageSource,
+    size: tuple[int, int],
+    channels: int,
+    workers: int | None,
+    on_error: str,
+    skipped: list[Skipped],
+) -> tuple[Reader, NDArray[np.int64]]:
+    """How to read the images that training sees: a reader, and their positions in the source.
 
     Images that fit into `CACHED` bytes are decoded once. Others are read in each epoch, and those that cannot be are
-    left out of their batch.
+    left out of their batch. What cannot be read is added to `skipped`, once for each image, or raised.
     """
-    everything = np.arange(len(source), dtype=np.int64)
+    told: set[int] = set()
+
+    def blocks(asked: list[NDArray[np.int64]]) -> Iterator[Block]:
+        for block in read_blocks(source, asked, size, channels, workers):
+            new = [Skipped(source.id_of(number), reason) for number, reason in block.failed if number not in told]
+            raise_first(new, on_error)
+            skipped.extend(new)
+            told.update(number for number, _ in block.failed)
+            yield block
+
     if len(source) * size[0] * size[1] * channels > CACHED:
-        return (lambda batches: read_blocks(source, batches, size, channels, workers)), everything, []
-    parts, positions, skipped = [], [], []
-    for block in read_blocks(source, in_blocks(len(source), READ_AT_ONCE), size, channels, workers):
+        return blocks, np.arange(len(source), dtype=np.int64)
+    parts, positions = [], []
+    for block in blocks(in_blocks(len(source), READ_AT_ONCE)):
         parts.append(block.pixels)
         positions.append(block.positions)
-        skipped += [Skipped(source.id_of(position), reason) for position, reason in block.failed]
-    cached = Pixels(np.concatenate(parts))
+    cached = np.concatenate(parts)
 
     def read(batches: list[NDArray[np.int64]]) -> Iterator[Block]:
         for batch in batches:
-            yield Block(batch, cached.array[batch], [])
+            yield Block(batch, cached[batch], [])
 
-    return read, np.concatenate(positions), skipped
+    return read, np.concatenate(positions)
 
 
 def in_blocks(n: int, size: int) -> list[NDArray[np.int64]]:

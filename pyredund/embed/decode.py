@@ -54,12 +54,12 @@ def shape_of(image: Image.Image) -> tuple[int, int, int]:
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None, channels: int) -> NDArray[np.uint8]:
     """Pixels of an opened image, (height, width, channels); `size` None leaves it as large as it is."""
-    if image.mode.startswith("I"):  # 16 bits, for which convert would clip
-        wide = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((np.clip(wide, 0, 65535) >> 8).astype(np.uint8))
-    elif image.mode == "F":
+    if image.mode == "F":
         raise Unreadable("its pixels are floats of unknown range")
     turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I"):  # 16 bits, for which convert would clip
+        wide = np.asarray(turned).astype(np.int64)
+        turned = Image.fromarray((np.clip(wide, 0, 65535) >> 8).astype(np.uint8))
     plain = turned.convert("L" if channels == 1 else "RGB")
     if size is not None and plain.size != (size[1], size[0]):
         plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
@@ -94,8 +94,8 @@ def opened(path: str, max_pixels: int) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError:
         raise Unreadable(f"it is no image of an allowed format ({', '.join(FORMATS)})") from None
-    except Image.DecompressionBombError:
-        raise Unreadable(f"it has more pixels than max_pixels={max_pixels}") from None
+    except Image.DecompressionBombError as error:
+        raise Unreadable(f"Pillow takes it for a decompression bomb: {error}") from None
     except FileNotFoundError:
         raise Unreadable("there is no such file") from None
     except PermissionError:

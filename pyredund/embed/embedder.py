@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 from tqdm import tqdm
 
 from pyredund._checks import check_choice, check_int
 from pyredund.embed import build
 from pyredund.embed.arguments import check_positive, device_named, raise_first
 from pyredund.embed.augment import Augment, default_augment
-from pyredund.embed.batches import Block, read_blocks
 from pyredund.embed.decode import MAX_PIXELS
-from pyredund.embed.embedded import EmbeddedImages, FinishedBlocks, Rows
+from pyredund.embed.embedded import EmbeddedImages, FinishedBlocks
+from pyredund.embed.forward import embedded_blocks
 from pyredund.embed.images import ImageSource, Skipped, common_shape, image_source
+from pyredund.embed.loss import Loss, nt_xent
 from pyredund.embed.network import BACKBONES, HEADS, SMALL
 from pyredund.embed.stored import read_tensors, write_tensors
-from pyredund.embed.train import Plan, train
+from pyredund.embed.train import Plan, Recipe, Schedule, train, warm_cosine
 
 FILE = "embedder.safetensors"
-STEPS = 2000  # of training where `epochs` is left open: ten minutes on two cores for 28 px
+SHOWN = 1_000_000  # images in training where `epochs` is left open: ten minutes on two cores for 28 px
+BATCH = 512
+LABELLED_BATCH = 128  # four times the steps in a quarter more time; no image needs others to be told from
 MOST_EPOCHS = 100
 LARGEST_SIDE = 224
-BLOCK = 256  # images embedded at once
 Shape = tuple[tuple[int, int], int]
 
 
@@ -109,9 +107,11 @@ class Embedder:
         labels: Any = None,
         *,
         epochs: int | None = None,
-        batch: int = 512,
+        batch: int | None = None,
         temperature: float = 0.1,
+        loss: Loss = nt_xent,
         learning_rate: float = 4e-3,
+        schedule: Schedule = warm_cosine,
         augment: Augment | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -128,15 +128,21 @@ class Embedder:
         labels : sequence of int or str, or "folders", optional
             One for each image, or the name of each file's folder. Without them training is contrastive.
         epochs : int, optional
-            Default: as many as make about 2,000 batches, at most 100. 0 builds the network and leaves it untrained.
-        batch : int, default 512
-            Images a step; without labels, each is told from the others of its batch.
+            Default: as many as show about a million images, at most 100. 0 builds the network and leaves it untrained.
+        batch : int, optional
+            Images a step. Default: 512 without labels, where each is told from the others of its batch, else 128.
         temperature : float, default 0.1
             Of the contrastive loss.
+        loss : callable, optional
+            Of two batches of views and the temperature. Default: NT-Xent (Chen and others, 2020), on the embedding.
         learning_rate : float, default 0.004
-            The highest, reached after a tenth of the steps; AdamW.
+            The highest; of AdamW.
+        schedule : callable, optional
+            Share of that rate, from a step's number and how many there are. Default: up in a straight line for a tenth
+            of the steps, then down along half a cosine.
         augment : callable, optional
             One random view of a batch (n, channels, h, w) of floats, such as a torchvision.transforms.v2 transform.
+            Default: shifts and flips; without labels also crops, brightness, contrast, colour and blanked out parts.
         checkpoint : path, optional
             A folder in which the state of training is kept after each epoch.
         resume : bool, default False
@@ -151,40 +157,38 @@ class Embedder:
 
         Notes
         -----
-        Time is epochs * n passes through the network, twice that without labels. The loss is NT-Xent (Chen and others,
-        2020), on the embedding itself.
+        Time is epochs * n passes through the network, twice that without labels.
         """
         check_choice("on_error", on_error, ["skip", "raise"])
         check_positive("temperature", temperature)
         check_positive("learning_rate", learning_rate)
+        if batch is None:
+            batch = BATCH if labels is None else LABELLED_BATCH
         check_int("batch", batch, at_least=2)
         if resume and checkpoint is None:
             raise ValueError("resume=True needs the checkpoint folder of the interrupted run, got checkpoint=None")
         source = image_source(images, self.max_pixels)
         numbers, classes = (None, 0) if labels is None else build.classes_of(labels, source)
         size, channels = self._build(source, fresh=True)
-        read, positions, skipped = build.training_images(source, size, channels, workers)
-        self.skipped = source.refused + skipped
-        raise_first(self.skipped, on_error)
+        raise_first(source.refused, on_error)
+        self.skipped = list(source.refused)
+        read, positions = build.training_images(source, size, channels, workers, on_error, self.skipped)
         n = len(positions)
         if n < 2:
             raise ValueError(f"images must hold at least 2 that can be read, got {n}")
         if epochs is None:
-            epochs = min(MOST_EPOCHS, max(1, round(STEPS / math.ceil(n / batch))))
+            epochs = min(MOST_EPOCHS, max(1, round(SHOWN / n)))
         check_int("epochs", epochs, at_least=0)
         folder = None if checkpoint is None else Path(checkpoint)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
         head = None
         if numbers is not None:
             numbers = numbers[positions]
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                head = torch.nn.Linear(self.network.dim, classes).to(self.device)
+            head = build.classifying_layer(self.network.dim, classes, self.seed).to(self.device)
         digest = build.digest_of(source, numbers)
         plan = Plan(epochs, batch, float(temperature), float(learning_rate), self.seed, classes, digest)
-        augment = default_augment(size, channels) if augment is None else augment
-        self.losses = train(self.network, head, plan, n, read, numbers, augment, self.device, folder, resume, progress)
+        augment = augment or default_augment(size, channels, labelled=labels is not None)
+        recipe = Recipe(augment, loss, schedule)
+        self.losses = train(self.network, head, plan, recipe, n, read, numbers, self.device, folder, resume, progress)
         return self
 
     def embed(
@@ -203,7 +207,8 @@ class Embedder:
         images : path, list of paths, array, data set or DataLoader
             A folder (all image files below it, by name), paths, an array (n, h, w[, 1 or 3]) of bytes or of floats
             from 0 to 1, a tensor (n, channels, h, w), or a data set of torch whose items are images, or tuples that
-            begin with one, or dicts with one under "image".
+            begin with one, or dicts with one under "image". Of a DataLoader its data set is read, in order, by as many
+            workers; its `collate_fn` is not used.
         blocks : path, optional
             A folder in which finished blocks are kept; the same call goes on from there after a crash.
         on_error, workers, progress
@@ -223,14 +228,16 @@ class Embedder:
         if self.network is None and self.weights is None and isinstance(self.backbone, str):
             raise ValueError("embed needs a trained network: call fit first, load one, or pass weights")
         source = image_source(images, self.max_pixels)
-        size, channels = self._build(source, fresh=False)
+        shape = self._build(source, fresh=False)
         raise_first(source.refused, on_error)
         finished = None if blocks is None else FinishedBlocks(Path(blocks), self.network, source)
         skipped = list(source.refused)
         positions: list[NDArray[np.int64]] = []
         rows: list[NDArray[np.float32]] = []
         with tqdm(total=len(source), desc="embedding", unit="image", disable=not progress) as bar:
-            for found, embeddings, failed in self._rows(source, size, channels, finished, workers):
+            for found, embeddings, failed in embedded_blocks(
+                self.network, self.device, source, shape, finished, workers
+            ):
                 new = [Skipped(source.id_of(position), reason) for position, reason in failed]
                 raise_first(new, on_error)
                 skipped += new
@@ -247,38 +254,11 @@ class Embedder:
         ids = [source.ids[i] for i in order.tolist()] if isinstance(source.ids, list) else source.ids[order]
         return EmbeddedImages(joined, ids, skipped)
 
-    def _rows(
-        self,
-        source: ImageSource,
-        size: tuple[int, int],
-        channels: int,
-        finished: FinishedBlocks | None,
-        workers: int | None,
-    ) -> Iterator[Rows]:
-        asked = build.in_blocks(len(source), BLOCK)
-        kept = [None if finished is None else finished.find(block) for block in asked]
-        todo = [block for block, rows in zip(asked, kept, strict=True) if rows is None]
-        made = read_blocks(source, todo, size, channels, workers)
-        for block, rows in zip(asked, kept, strict=True):
-            if rows is None:
-                read = next(made)
-                rows = read.positions, self._forward(read), read.failed
-                if finished is not None:
-                    finished.keep(block, rows)
-            yield rows
-
-    def _forward(self, block: Block) -> NDArray[np.float32]:
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self.device.type == "cuda"):
-            found = functional.normalize(self.network(block.tensor(self.device)).float(), dim=1)
-        rows: NDArray[np.float32] = found.cpu().numpy()
-        if not np.isfinite(rows).all():
-            raise ValueError("backbone must return finite numbers, it returned NaN or infinity")
-        return rows
-
     def _build(self, source: ImageSource, fresh: bool) -> Shape:
         """The network for these images; `fresh` starts from first weights again."""
-        if self.network is None or (fresh and isinstance(self.backbone, str)):
-            if self.shape is None:
+        fresh = fresh and isinstance(self.backbone, str)
+        if self.network is None or fresh:
+            if self.shape is None or fresh:
                 size, channels = common_shape(source, LARGEST_SIDE)
                 size = size if self.size is None else (self.size, self.size)
                 self.shape = size, build.channels_for(self.backbone, size, channels)
@@ -297,6 +277,7 @@ class Embedder:
             "backbone": self.backbone if isinstance(self.backbone, str) else None,
             "dim": self.dim,
             "seed": self.seed,
+            "size": self.size,
             "max_pixels": self.max_pixels,
             "shape": [height, width, channels],
             "losses": self.losses,
@@ -329,6 +310,7 @@ class Embedder:
             settings["dim"],
             device=device,
             seed=settings["seed"],
+            size=settings["size"],
             max_pixels=settings["max_pixels"],
         )
         height, width, channels = settings["shape"]

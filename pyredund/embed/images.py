@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
 from pyredund.embed.decode import (
     ENDINGS,
@@ -64,6 +64,10 @@ class ImageSource:
         """Pixels (h, w, channels) at a position, or `Unreadable`."""
         raise NotImplementedError
 
+    def read_at_once(self, positions: NDArray[np.int64], size: tuple[int, int], channels: int) -> Any:
+        """Pixels (n, h, w, channels) where they lie ready, else None: ask for one after the other."""
+        return None
+
     def shape(self, position: int) -> tuple[int, int, int]:
         """Height, width and channels (1 or 3) of an image as it is, or `Unreadable`."""
         raise NotImplementedError
@@ -108,6 +112,9 @@ class Pixels(ImageSource):
 
     def read(self, position: int, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:  # noqa: D102
         return resized(as_bytes(self.array[position]), size, channels)
+
+    def read_at_once(self, positions: NDArray[np.int64], size: tuple[int, int], channels: int) -> Any:  # noqa: D102
+        return as_bytes(self.array[positions]) if self.array.shape[1:] == (*size, channels) else None
 
     def shape(self, position: int) -> tuple[int, int, int]:  # noqa: D102
         height, width, channels = self.array.shape[1:]
@@ -231,10 +238,12 @@ def _array(array: NDArray[Any]) -> Pixels:
 
 
 def _loader(loader: DataLoader[Any]) -> Items:
-    """Take the data set of a loader in its own order, so that an id says which item was meant."""
+    """Take the data set of a loader in its own order, so that an id says which item was meant; batches are ours."""
     if isinstance(loader.dataset, IterableDataset):
         raise ValueError("images must be a DataLoader of a data set with __getitem__; an IterableDataset has no ids")
     sampler = loader.sampler
+    if loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler:
+        sampler = loader.batch_sampler
     plain = isinstance(sampler, SequentialSampler) or (
         isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == len(loader.dataset)
     )

@@ -11,6 +11,7 @@ from torch import nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+GREY_MEAN, GREY_DEVIATION = (0.449,), (0.226,)  # the means of those three
 SMALL = "small"
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 HEADS = {  # the last layer, or layers, which classify
@@ -23,6 +24,7 @@ HEADS = {  # the last layer, or layers, which classify
 }
 BACKBONES = ("auto", SMALL, *HEADS)
 SMALL_IMAGE = 64  # px; up to here a network made for 224 px would see a few places only
+TINY_IMAGE = 16  # px; below, three more halvings would leave nothing
 CHANNELS = (32, 64, 128)
 GRID = 4  # places along each side that the small network tells apart
 
@@ -98,19 +100,21 @@ def torchvision_network(name: str, size: tuple[int, int], channels: int, state: 
         _load(network, state, HEADS[name], name)
     _replace(network, HEADS[name], nn.Identity())
     path, first = next((path, part) for path, part in network.named_modules() if isinstance(part, nn.Conv2d))
-    stem = _stem(first, channels, small=max(size) <= SMALL_IMAGE, fresh=state is None and name in RESNETS)
+    stem = _stem(first, channels, size, fresh=state is None and name in RESNETS)
     _replace(network, path, stem)
     if max(size) <= SMALL_IMAGE and name in RESNETS:
         network.maxpool = nn.Identity()
     return network
 
 
-def _stem(first: Any, channels: int, small: bool, fresh: bool) -> Any:
+def _stem(first: Any, channels: int, size: tuple[int, int], fresh: bool) -> Any:
     """The first convolution for the channels there are, with half its stride where images are small."""
     kernel, stride = (first.kernel_size, first.stride)
     padding = first.padding
-    if small:
+    if max(size) <= SMALL_IMAGE:
         stride = tuple(max(1, step // 2) for step in stride)
+        if min(size) < TINY_IMAGE:
+            stride, padding = (1, 1), tuple(side // 2 for side in kernel)
         if fresh:
             kernel, padding = (3, 3), (1, 1)
     stem = nn.Conv2d(channels, first.out_channels, kernel, stride, padding, bias=first.bias is not None)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from pyredund.embed.augment import Augment, view
 from pyredund.embed.batches import Block
-from pyredund.embed.loss import nt_xent
+from pyredund.embed.loss import Loss
 from pyredund.embed.stored import read_tensors, write_tensors
 
 WARM_UP = 0.1  # of all steps, during which the rate rises
@@ -42,22 +42,34 @@ class Plan:
         order = rng.permutation(n).astype(np.int64)
         return np.array_split(order, math.ceil(n / self.batch)), int(rng.integers(1 << 62))
 
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate: up in a straight line, then down along half a cosine."""
-        warm = max(1, round(WARM_UP * steps))
-        if step < warm:
-            return self.learning_rate * (step + 1) / warm
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+Schedule = Callable[[int, int], float]
+
+
+def warm_cosine(step: int, steps: int) -> float:
+    """Share of the highest learning rate: up in a straight line, then down along half a cosine."""
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+class Recipe(NamedTuple):
+    """What of training anyone may replace by a function of their own; to resume, pass the same."""
+
+    augment: Augment
+    loss: Loss
+    schedule: Schedule
 
 
 def train(
     network: Any,
     head: Any,
     plan: Plan,
+    recipe: Recipe,
     n: int,
     read: Callable[[list[NDArray[np.int64]]], Iterator[Block]],
     labels: NDArray[np.int64] | None,
-    augment: Augment,
     device: Any,
     folder: Path | None,
     resume: bool,
@@ -73,14 +85,14 @@ def train(
         From embeddings to classes; None trains without labels.
     plan : Plan
         How.
+    recipe : Recipe
+        One random view, the loss without labels, and the learning rate's course.
     n : int
         Images.
     read : callable
         From the positions of batches to blocks, in their order.
     labels : ndarray of int64, shape (n,), or None
         Class of each position.
-    augment : callable
-        One random view.
     device : torch.device
         Where.
     folder : Path or None
@@ -90,6 +102,8 @@ def train(
     progress : bool
         A bar on standard error.
     """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     parts = torch.nn.ModuleList([network] if head is None else [network, head])
     optimizer = torch.optim.AdamW(parts.parameters(), lr=plan.learning_rate, weight_decay=WEIGHT_DECAY)
     losses = _restore(folder, plan, parts, optimizer) if resume and folder is not None else []
@@ -110,12 +124,12 @@ def train(
                 if len(block.positions) < 2:
                     continue  # nothing to compare with, and no variance for batch normalisation
                 for group in optimizer.param_groups:
-                    group["lr"] = plan.rate(epoch * steps_each + number, steps)
+                    group["lr"] = plan.learning_rate * recipe.schedule(epoch * steps_each + number, steps)
                 images = block.tensor(device).float().div_(255)
                 with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
-                    first = network(view(images, augment))
+                    first = network(view(images, recipe.augment))
                     if head is None:
-                        loss = nt_xent(first, network(view(images, augment)), plan.temperature)
+                        loss = recipe.loss(first, network(view(images, recipe.augment)), plan.temperature)
                     else:
                         assert labels is not None
                         targets = torch.from_numpy(labels[block.positions]).to(device)

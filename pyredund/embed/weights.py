@@ -26,7 +26,10 @@ def imagenet_weights(name: str) -> dict[str, Any]:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # torch.hub announces its downloads there
-            state = weights.get_state_dict(progress=False, check_hash=True)
+            state = weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise ValueError(f"weights='imagenet' for {name} in {folder} hold more than tensors: {error}") from None
     except (OSError, RuntimeError) as error:  # no network, no such page, a broken file
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise ConnectionError(
