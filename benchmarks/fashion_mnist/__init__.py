@@ -1,0 +1,1 @@
+"""The experiment that started pyredund: training on a selected part of Fashion-MNIST."""
