@@ -2,6 +2,9 @@
 
 run      a small network, hours of two cores; goes on where it was interrupted; with --preset published, for a GPU,
          the published recipe
+describe what the selections are made of: classes, coverage, rows at the border of their class
+report   RESULTS.md, its plots, and the table in the README
+lists    our own lists of kept rows
 """
 
 from __future__ import annotations
@@ -12,12 +15,17 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 
 from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, check, rows_of
-from benchmarks.fashion_mnist.images import LabelledImages, load
-from benchmarks.fashion_mnist.presets import LISTED, PRESETS
-from benchmarks.fashion_mnist.results import FOLDER, Results
-from benchmarks.fashion_mnist.units import SPLITS, Unit, pending, plan, pools_of, runner
+from benchmarks.fashion_mnist.images import KNOWN, LabelledImages, load
+from benchmarks.fashion_mnist.presets import LISTED, MORE_ARMS, PRESETS
+from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results
+from benchmarks.fashion_mnist.units import LIST_SIZE, SPLITS, Unit, pending, plan, pools_of, runner
+from pyredund._files import written_whole
+
+MAIN = "fashion-mnist"
+KEPT_LISTS = (0.9, 0.75)
 
 
 def part(context: click.Context, parameter: click.Parameter, given: str) -> tuple[int, int]:
@@ -81,8 +89,9 @@ def run(
         except ValueError as error:
             raise click.UsageError(str(error)) from None
     units = plan(data.name, chosen.recipe.name, splits or chosen.splits, arms, sizes)
-    results = Results(path or FOLDER / f"{data.name}-{chosen.recipe.name}.jsonl")
-    on_cpu = device_named(device).type == "cpu"
+    place = device_named(device).type
+    results = Results(path or FOLDER / f"{data.name}-{chosen.recipe.name}-{place}.jsonl")
+    on_cpu = place == "cpu"
     jobs = jobs or (len(os.sched_getaffinity(0)) if on_cpu else 1)
     if jobs > 1:
         prepare(units, data, listed)
@@ -132,6 +141,42 @@ def _in_parts(shard: tuple[int, int], jobs: int) -> int:
         for job in range(jobs)
     ]
     return max(process.wait() for process in processes)
+
+
+@main.command()
+@click.option("--list", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Kept rows, .npy.")
+def describe(listed: Path | None) -> None:
+    """Write down what the selections of the preset for CPUs consist of."""
+    from benchmarks.fashion_mnist import selected
+
+    made: dict[str, dict[float, dict[str, selected.Make]]] = {}
+    for name in KNOWN:
+        data = load(name)
+        of = made.setdefault(name, {})
+        for keep, _ in PRESETS["cpu"].sizes:
+            arms = [arm for arm in (*PRESETS["cpu"].arms, *MORE_ARMS) if arm != "full" and not arm.startswith(LIKE)]
+            arms += [LIST] if listed and name == MAIN and keep == LIST_SIZE else []
+            pool = data.pool()
+            of[keep] = selected.makes(data, pool, {arm: rows_of(arm, keep, 0, data, pool, listed) for arm in arms})
+    selected.write(made, FOLDER / SELECTIONS)
+
+
+@main.command()
+def report() -> None:
+    """Write RESULTS.md, its plots, and the README's table from the results."""
+    from benchmarks.fashion_mnist.report import write
+
+    write()
+
+
+@main.command()
+def lists() -> None:
+    """Write our own lists of rows to keep of all training images of Fashion-MNIST, as .npy files."""
+    data = load(MAIN)
+    everything = np.arange(len(data.labels))
+    for keep in KEPT_LISTS:
+        with written_whole(Path(__file__).parent / f"kept-{round(100 * keep)}.npy") as file:
+            np.save(file, rows_of("removal", keep, 0, data, everything).astype(np.int32))
 
 
 if __name__ == "__main__":

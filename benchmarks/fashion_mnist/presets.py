@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.fashion_mnist.arms import ARMS
-from benchmarks.fashion_mnist.recipe import CPU, PUBLISHED, Recipe
+from benchmarks.fashion_mnist.recipe import PUBLISHED, SMALL, Recipe
 from benchmarks.fashion_mnist.units import AS_PUBLISHED, HONEST
 
 
@@ -20,8 +20,9 @@ class Preset:
 
 
 LISTED = ("list", "like-list")  # added where a list is given
+MORE_ARMS = ("insertion-by-class-supervised", "removal-by-class-supervised")  # tried beside the preset
 PRESETS = {
-    "cpu": Preset(CPU, ARMS, ((0.1, 10), (0.5, 10), (0.75, 5), (0.9, 5)), (HONEST,)),
+    "cpu": Preset(SMALL, ARMS, ((0.1, 10), (0.5, 10), (0.75, 5), (0.9, 5)), (HONEST,)),
     "published": Preset(
         PUBLISHED,
         ("full", "random", "like-removal", "removal"),

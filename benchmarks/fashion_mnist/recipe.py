@@ -93,8 +93,8 @@ PUBLISHED = Recipe(
     seed=42,
 )
 # The same number of steps for every arm and every `keep`, so that a smaller set is not also the less trained one.
-CPU = Recipe(
-    name="cpu",
+SMALL = Recipe(
+    name="small",
     network="small",
     channels=1,
     rounds=10,
@@ -111,4 +111,4 @@ CPU = Recipe(
     deviation=None,
     seed=42,
 )
-RECIPES = {recipe.name: recipe for recipe in (PUBLISHED, CPU)}
+RECIPES = {recipe.name: recipe for recipe in (PUBLISHED, SMALL)}

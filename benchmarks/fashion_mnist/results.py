@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
+SELECTIONS = "selections.json"  # what the selections are made of
 
 
 class Results:

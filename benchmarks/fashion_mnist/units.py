@@ -19,6 +19,7 @@ from benchmarks.fashion_mnist.results import Results
 HONEST = "honest"  # validation rows leave before embedding and selection, and choose the round
 AS_PUBLISHED = "as published"  # trained on all rows, the best round on flipped test images
 SPLITS = (HONEST, AS_PUBLISHED)
+LIST_SIZE = 0.75  # share of its data set that the published list keeps: the size that it is compared at
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ def plan(
     splits, arms : sequence of str
         Everything is done for each of them.
     sizes : sequence of (keep, seeds)
-        How many seeds each size gets. "full" and the list have one size of their own: the most seeds, the first `keep`
-        that is at least a half.
+        How many seeds each size gets. "full" gets the most, the list the fewest.
     """
     seeds = max(number for _, number in sizes)
     units = []
@@ -63,7 +63,7 @@ def plan(
                         units.append(Unit(data, recipe, split, arm, keep, seed))
         for arm in arms:
             if arm == "full" or (arm.removeprefix(LIKE) == LIST and seed < min(number for _, number in sizes)):
-                units += [Unit(data, recipe, split, arm, 1.0 if arm == "full" else 0.75, seed) for split in splits]
+                units += [Unit(data, recipe, split, arm, 1.0 if arm == "full" else LIST_SIZE, seed) for split in splits]
     return units
 
 

@@ -1,0 +1,86 @@
+"""What the results say: means, differences of the same seed, and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.fashion_mnist.arms import BASELINES, BY_CLASS, LIKE, SUPERVISED
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Accuracies of one arm at one size: by seed, at the chosen round and over the last rounds."""
+
+    arm: str
+    keep: float
+    rows: int
+    accuracy: dict[int, float]
+    last: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return float(np.mean(list(self.accuracy.values())))
+
+    @property
+    def deviation(self) -> float:
+        """Of one seed; 0 where there is only one."""
+        values = list(self.accuracy.values())
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one arm is than another, over the seeds that both have."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """Whether the interval leaves zero out, and on which side."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:+.2f} ({100 * self.low:+.2f} to {100 * self.high:+.2f})"
+
+
+def cells(entries: Iterable[dict[str, Any]]) -> dict[tuple[str, float], Cell]:
+    """Group results of one data set, recipe and way to evaluate by arm and size."""
+    found: dict[tuple[str, float], Cell] = {}
+    for entry in entries:
+        place = (entry["arm"], entry["keep"])
+        cell = found.setdefault(place, Cell(*place, entry["rows"], {}, {}))
+        cell.accuracy[entry["seed"]] = entry["accuracy"]
+        cell.last[entry["seed"]] = entry["last"]
+    return found
+
+
+def difference(first: Cell | None, second: Cell | None, last: bool = False) -> Difference | None:
+    """Mean difference by seed with a percentile bootstrap interval; None where fewer than two seeds are shared."""
+    if first is None or second is None:
+        return None
+    these, those = (first.last, second.last) if last else (first.accuracy, second.accuracy)
+    seeds = sorted(set(these) & set(those))
+    if len(seeds) < 2:
+        return None
+    differences = np.array([these[seed] - those[seed] for seed in seeds])
+    drawn = np.random.default_rng(0).choice(differences, (RESAMPLES, len(seeds))).mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Difference(float(differences.mean()), float(low), float(high), len(seeds))
+
+
+def matched(arm: str) -> str | None:
+    """The random arm with as many rows of each class: the stratified one for what is selected within classes."""
+    if arm == "full" or arm in BASELINES or arm.startswith(LIKE):
+        return None
+    return "stratified" if arm.removesuffix(SUPERVISED).endswith(BY_CLASS) else LIKE + arm
