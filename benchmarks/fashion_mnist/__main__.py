@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, check, rows_of
 from benchmarks.fashion_mnist.images import KNOWN, LabelledImages, load
-from benchmarks.fashion_mnist.presets import LISTED, MORE_ARMS, PRESETS
+from benchmarks.fashion_mnist.presets import LISTED, PRESETS
 from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results
 from benchmarks.fashion_mnist.units import LIST_SIZE, SPLITS, Unit, pending, plan, pools_of, runner
 from pyredund._files import written_whole
@@ -55,7 +55,7 @@ def main() -> None:
 @click.option(
     "--jobs", type=click.IntRange(1), help="Trainings at once, a thread each. Default: CPU cores; 1 on a GPU."
 )
-@click.option("--compile", "compiled", is_flag=True, help="Let torch.compile make the training step.")
+@click.option("--compile/--no-compile", "compiled", default=False, help="Let torch.compile make the training step.")
 @click.option("--results", "path", type=click.Path(dir_okay=False, path_type=Path), help="Default: beside the program.")
 def run(
     name: str,
@@ -78,16 +78,17 @@ def run(
     from benchmarks.fashion_mnist.network import device_named
     from benchmarks.fashion_mnist.origin import origin
 
-    chosen, data = PRESETS[preset], load(name)
+    chosen = PRESETS[preset]
     arms = arms or chosen.arms + (LISTED if listed else ())
     sizes = [(keep, min(number, seeds or number)) for keep, number in chosen.sizes if not keeps or keep in keeps]
     if not sizes:
         raise click.UsageError(f"--keep must be among {', '.join(str(keep) for keep, _ in chosen.sizes)}, got {keeps}")
-    for arm in arms:
-        try:
+    try:
+        data = load(name)
+        for arm in arms:
             check(arm, listed)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     units = plan(data.name, chosen.recipe.name, splits or chosen.splits, arms, sizes)
     place = device_named(device).type
     results = Results(path or FOLDER / f"{data.name}-{chosen.recipe.name}-{place}.jsonl")
@@ -140,24 +141,28 @@ def _in_parts(shard: tuple[int, int], jobs: int) -> int:
         )
         for job in range(jobs)
     ]
-    return max(process.wait() for process in processes)
+    try:
+        return max(process.wait() for process in processes)
+    finally:
+        for process in processes:
+            process.terminate()  # where this one is interrupted; what is finished is written down
 
 
 @main.command()
+@click.option("--arm", "more", multiple=True, help="Selections to describe beside those of the preset for CPUs.")
 @click.option("--list", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Kept rows, .npy.")
-def describe(listed: Path | None) -> None:
-    """Write down what the selections of the preset for CPUs consist of."""
+def describe(more: tuple[str, ...], listed: Path | None) -> None:
+    """Write down what selections consist of."""
     from benchmarks.fashion_mnist import selected
 
-    made: dict[str, dict[float, dict[str, selected.Make]]] = {}
-    for name in KNOWN:
+    arms = [arm for arm in (*PRESETS["cpu"].arms, *more) if arm != "full" and not arm.startswith(LIKE)]
+    made: dict[str, dict[float, dict[str, selected.Make]]] = {name: {} for name in KNOWN}
+    for name, of in made.items():
         data = load(name)
-        of = made.setdefault(name, {})
+        pool = data.pool()
         for keep, _ in PRESETS["cpu"].sizes:
-            arms = [arm for arm in (*PRESETS["cpu"].arms, *MORE_ARMS) if arm != "full" and not arm.startswith(LIKE)]
-            arms += [LIST] if listed and name == MAIN and keep == LIST_SIZE else []
-            pool = data.pool()
-            of[keep] = selected.makes(data, pool, {arm: rows_of(arm, keep, 0, data, pool, listed) for arm in arms})
+            here = arms + ([LIST] if listed and name == MAIN and keep == LIST_SIZE else [])
+            of[keep] = selected.makes(data, pool, {arm: rows_of(arm, keep, 0, data, pool, listed) for arm in here})
     selected.write(made, FOLDER / SELECTIONS)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.fashion_mnist.arms import BASELINES, BY_CLASS, LIKE, SUPERVISED
 
-RESAMPLES = 10_000
+RESAMPLES = 20_000
 LEVEL = 0.95
+UNDECIDED = "too few seeds"
+FEWEST = 5  # seeds for a verdict: fewer values cannot reach far enough out for such a level
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Difference:
     @property
     def verdict(self) -> str:
         """Whether the interval leaves zero out, and on which side."""
+        if self.seeds < FEWEST:
+            return UNDECIDED
         return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
 
     def __str__(self) -> str:
@@ -66,7 +72,7 @@ def cells(entries: Iterable[dict[str, Any]]) -> dict[tuple[str, float], Cell]:
 
 
 def difference(first: Cell | None, second: Cell | None, last: bool = False) -> Difference | None:
-    """Mean difference by seed with a percentile bootstrap interval; None where fewer than two seeds are shared."""
+    """Mean difference by seed with its bootstrap interval; None where fewer than two seeds are shared."""
     if first is None or second is None:
         return None
     these, those = (first.last, second.last) if last else (first.accuracy, second.accuracy)
@@ -74,9 +80,23 @@ def difference(first: Cell | None, second: Cell | None, last: bool = False) -> D
     if len(seeds) < 2:
         return None
     differences = np.array([these[seed] - those[seed] for seed in seeds])
-    drawn = np.random.default_rng(0).choice(differences, (RESAMPLES, len(seeds))).mean(axis=1)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Difference(float(differences.mean()), float(low), float(high), len(seeds))
+    return Difference(float(differences.mean()), *interval(differences), len(seeds))
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Bootstrap interval of the mean of at least two values: percentiles, expanded for small samples.
+
+    Plain percentiles of ten values hold the true mean in 90 % of cases, of five in 82 %. Taking them as far out as
+    Student's interval is wider than the normal one with the variance divided by n brings that to the level (Hesterberg,
+    What teachers should know about the bootstrap, 2015).
+    """
+    from scipy.special import stdtrit
+
+    n = len(values)
+    means = np.random.default_rng(0).choice(values, (RESAMPLES, n)).mean(axis=1)
+    tail = NormalDist().cdf(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - LEVEL) / 2))
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def matched(arm: str) -> str | None:

@@ -31,11 +31,12 @@ def embedding(data: LabelledImages, kind: str = "contrastive") -> NDArray[np.flo
     return kept(f"{data.name}-{kind}-{data.stamp}", lambda: _trained(data, kind))
 
 
-def _trained(data: LabelledImages, kind: str) -> NDArray[np.float32]:
+def _trained(data: LabelledImages, kind: str, epochs: int | None = None) -> NDArray[np.float32]:
     import pyredund
 
     pool = data.pool()
     embedder = pyredund.Embedder("small", DIM)
-    embedder.fit(data.images[pool], data.labels[pool] if kind == "supervised" else None, progress=True)
+    labels = data.labels[pool] if kind == "supervised" else None
+    embedder.fit(data.images[pool], labels, epochs=epochs, progress=True)
     found: NDArray[np.float32] = embedder.embed(data.images, progress=True).embeddings
     return found

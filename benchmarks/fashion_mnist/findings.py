@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from benchmarks.fashion_mnist.analysis import Cell, difference, matched
+from benchmarks.fashion_mnist.analysis import UNDECIDED, Cell, difference, matched
 from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, title
 
 Cells = dict[tuple[str, float], Cell]
-CERTAIN = 5  # seeds below which a verdict is called provisional
 
 
 def against_stratified(found: Cells, keep: float) -> str:
     """Which of our selections beat a stratified random sample of the same size, and which lose to it."""
-    verdicts: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
-    seeds = []
+    verdicts: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": [], UNDECIDED: []}
     for arm in selections(found, keep):
         compared = difference(found[(arm, keep)], found.get(("stratified", keep)))
         if compared is not None:
             verdicts[compared.verdict].append(f"{title(arm)} by {compared} points")
-            seeds.append(compared.seeds)
-    if not seeds:
+    if not any(verdicts.values()):
         return f"At keep {keep:g}, nothing can be said yet."
-    ahead = "; ".join(verdicts["better"]) or "**none of our selections**"
-    behind = "; ".join(verdicts["worse"]) or "none"
-    apart = "; ".join(verdicts["not told apart"]) or "none"
-    early = f" Provisional: {min(seeds)} seeds." if min(seeds) < CERTAIN else ""
-    return (
-        f"At keep {keep:g}, better than the stratified random sample beyond the interval: {ahead}. "
-        f"Worse: {behind}. Not told apart: {apart}.{early}"
+    said = {verdict: "; ".join(arms) or "none" for verdict, arms in verdicts.items()}
+    sentence = (
+        f"At keep {keep:g}, better than the stratified random sample beyond the interval: "
+        f"{said['better'] if verdicts['better'] else '**none of our selections**'}. "
+        f"Worse: {said['worse']}. Not told apart: {said['not told apart']}."
     )
+    return sentence if not verdicts[UNDECIDED] else f"{sentence} Too few seeds for a verdict: {said[UNDECIDED]}."
 
 
 def redundancy_or_balance(found: Cells, arm: str, keep: float) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +38,7 @@ def origin(device: str, threads: int, command: str) -> dict[str, Any]:
         "threads": threads,
         "precision": "bfloat16 autocast" if on_gpu else "float32",
         "torch": version("torch"),
-        "commit": git("describe", "--always", "--dirty", "--exclude=*"),
+        "commit": os.environ.get("PYREDUND_COMMIT") or git("describe", "--always", "--dirty", "--exclude=*"),
         "program": git("rev-parse", "--short=12", "HEAD:./"),
         "command": command,
     }

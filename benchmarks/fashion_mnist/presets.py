@@ -20,7 +20,6 @@ class Preset:
 
 
 LISTED = ("list", "like-list")  # added where a list is given
-MORE_ARMS = ("insertion-by-class-supervised", "removal-by-class-supervised")  # tried beside the preset
 PRESETS = {
     "cpu": Preset(SMALL, ARMS, ((0.1, 10), (0.5, 10), (0.75, 5), (0.9, 5)), (HONEST,)),
     "published": Preset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.fashion_mnist.analysis import Cell, cells, difference, matched
@@ -111,10 +112,12 @@ def section(entries: list[dict[str, Any]], made: dict[float, dict[str, Make]], p
 def sources(entries: list[dict[str, Any]]) -> str:
     """Which machines, versions and commands the figures come from."""
     machines = Counter((entry["machine"], entry["precision"], entry["torch"]) for entry in entries)
+    seconds = median(entry["cpu_seconds"] for entry in entries)
     programs = sorted({(entry["program"], entry["commit"]) for entry in entries})
     commands = sorted({entry["command"] for entry in entries})
     lines = [
-        f"- {count} trainings on {machine}, {entries[0]['threads']} thread each, {precision}, torch {version}"
+        f"- {count} trainings on {machine}, {entries[0]['threads']} thread each, {precision}, torch {version}; in the "
+        f"median {seconds:.0f} s of a core each"
         for (machine, precision, version), count in machines.items()
     ]
     lines += [f"- program {program} (commit {commit})" for program, commit in programs]

@@ -104,10 +104,13 @@ def runner(
     made : dict
         What to say about machine and program in every result.
     """
+    import torch
+
     from benchmarks.fashion_mnist.network import device_named
     from benchmarks.fashion_mnist.train import Pixels, train
 
     place = device_named(device)
+    torch.backends.cudnn.benchmark = True  # sizes hardly change
     pools = pools_of(data)
     test = Pixels(data.test_images, data.test_labels, recipe, place)
     held_out = data.validation()
