@@ -48,11 +48,11 @@ class Pixels:
         self.mean = pixels.mean(dim=(0, 2, 3), keepdim=True)
         self.deviation = pixels.std(dim=(0, 2, 3), keepdim=True)
 
-    def batch(self, rows: Any, flips: bool) -> Any:
-        """Floats of some rows, mirrored at random or not."""
+    def batch(self, rows: Any, flips: bool, generator: Any = None) -> Any:
+        """Floats of some rows, mirrored at random (by a generator of torch, or its common one) or not."""
         pixels = self.images[rows]
         if flips:
-            mirrored = torch.rand(len(pixels), 1, 1, 1, device=pixels.device) < 0.5
+            mirrored = torch.rand(len(pixels), 1, 1, 1, device=pixels.device, generator=generator) < 0.5
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
         scaled = (pixels.float().div_(255).expand(-1, self.channels, -1, -1) - self.mean) / self.deviation
         return scaled.contiguous(memory_format=torch.channels_last)
@@ -104,6 +104,7 @@ def train(
     steps = recipe.steps_of(len(pixels.labels))
     course = Course([], [], [], [], 0.0, 0.0)
     order = torch.empty(0, dtype=torch.int64, device=device)
+    looks = torch.Generator(device).manual_seed(seed)  # of the test images: looking on must not change the training
     for number in range(recipe.rounds):
         network.train()
         total = torch.zeros((), device=device)
@@ -125,19 +126,22 @@ def train(
         wanted = every_round or number >= recipe.rounds - recipe.evaluated
         course.validation.append(accuracy(network, validation) if wanted and validation is not None else None)
         course.test.append(accuracy(network, test) if wanted else None)
-        course.test_flipped.append(accuracy(network, test, flips=True) if wanted and flipped_test else None)
+        course.test_flipped.append(accuracy(network, test, looks) if wanted and flipped_test else None)
     course.seconds = round(time.perf_counter() - started, 2)
     course.cpu_seconds = round(time.process_time() - used, 2)
     return course
 
 
-def accuracy(network: Any, pixels: Pixels, flips: bool = False) -> float:
-    """Share of images whose class scores highest; the network is left in evaluation mode."""
+def accuracy(network: Any, pixels: Pixels, flips: Any = None) -> float:
+    """Share of images whose class scores highest, mirrored at random by a generator if there is one.
+
+    The network is left in evaluation mode.
+    """
     network.eval()
     device = pixels.images.device
     right = torch.zeros((), dtype=torch.int64, device=device)
     rows = torch.arange(len(pixels.labels), device=device)
     with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
         for some in rows.split(EVALUATION_BATCH):
-            right += (network(pixels.batch(some, flips)).argmax(dim=1) == pixels.labels[some]).sum()
+            right += (network(pixels.batch(some, flips is not None, flips)).argmax(dim=1) == pixels.labels[some]).sum()
     return round(int(right) / len(rows), 6)
