@@ -69,8 +69,8 @@ def test_controls_have_the_class_counts_of_their_selection(digits: LabelledImage
     for arm in ("removal", "kcenter", "list"):
         selected = arms.rows_of(arm, 0.3, 0, digits, pool, listed)
         control = arms.rows_of(f"like-{arm}", 0.3, 0, digits, pool, listed)
-        counts = [np.bincount(digits.labels[rows], minlength=10) for rows in (selected, control)]
-        np.testing.assert_array_equal(*counts)
+        first, second = (np.bincount(digits.labels[rows], minlength=10) for rows in (selected, control))
+        np.testing.assert_array_equal(first, second)
         assert arm == "list" or not np.array_equal(selected, control)
     for arm, message in (("list", "arm list needs --list FILE"), ("removed", "arms must be among full, random")):
         with pytest.raises(ValueError, match=message):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fashion_mnist.analysis import Cell
+from benchmarks.fashion_mnist.analysis import Cell, difference
 from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, title
 from pyredund._files import written_whole
 
@@ -48,6 +48,7 @@ def courses(entries: list[dict[str, Any]], keep: float, path: Path) -> None:
             axes.plot(rounds[part], values[part], **style(entry["arm"], arms))
     for axes, label in zip(panels, ("training loss", "test accuracy, %", "test accuracy, %, second half"), strict=True):
         axes.set_xlabel("round")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(label, fontsize=10, loc="left")
     panels[0].set_yscale("log")
     _legend(figure, panels[0])
@@ -61,14 +62,13 @@ def sizes(found: dict[tuple[str, float], Cell], path: Path) -> None:
     keeps = sorted({keep for arm, keep in found if arm not in ("full", LIST, LIKE + LIST)})
     figure, panels = _figure(2, (13, 5.2))
     full = found.get(("full", 1.0))
-    baseline = {keep: found[("stratified", keep)].mean for keep in keeps if ("stratified", keep) in found}
     for number, arm in enumerate(arms):
         cells = [cell for (name, _), cell in sorted(found.items()) if name == arm]
         places = np.array([keeps.index(cell.keep) if cell.keep in keeps else np.nan for cell in cells], float)
         places += 0.05 * (number - len(arms) / 2)
         for axes, values in (
             (panels[0], [100 * cell.mean for cell in cells]),
-            (panels[1], [100 * (cell.mean - baseline.get(cell.keep, np.nan)) for cell in cells]),
+            (panels[1], [_lead(cell, found.get(("stratified", cell.keep))) for cell in cells]),
         ):
             spread = [100 * cell.deviation for cell in cells]
             axes.errorbar(places, values, spread, marker="o", markersize=4, elinewidth=0.8, **style(arm, arms))
@@ -83,6 +83,12 @@ def sizes(found: dict[tuple[str, float], Cell], path: Path) -> None:
         axes.set_title(label, fontsize=10, loc="left")
     _legend(figure, panels[0])
     _save(figure, path)
+
+
+def _lead(cell: Cell, control: Cell | None) -> float:
+    """Points by which a cell is ahead, over the seeds that both have."""
+    compared = difference(cell, control)
+    return np.nan if compared is None else 100 * compared.mean
 
 
 def _percent(values: list[float | None]) -> list[float]:

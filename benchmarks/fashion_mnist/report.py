@@ -13,6 +13,7 @@ from benchmarks.fashion_mnist.findings import against_stratified, redundancy_or_
 from benchmarks.fashion_mnist.plots import courses, sizes
 from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results
 from benchmarks.fashion_mnist.selected import Make, read
+from benchmarks.fashion_mnist.units import HONEST
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -93,7 +94,7 @@ def section(entries: list[dict[str, Any]], made: dict[float, dict[str, Make]], p
     first = entries[0]
     place = "gpu" if first["precision"].startswith("bfloat16") else "cpu"
     name = f"{first['data']}-{first['recipe']}-{first['split'].replace(' ', '-')}-{place}"
-    lines = [f"## {heading(first)}, evaluated {first['split']}", "", sources(entries), ""]
+    lines = [f"## {heading(first)}", "", sources(entries), ""]
     lines += statements(found)
     for keep in keeps_of(found):
         lines += ["", f"### keep = {keep:g}", "", table(found, keep)]
@@ -117,7 +118,7 @@ def sources(entries: list[dict[str, Any]]) -> str:
     commands = sorted({entry["command"] for entry in entries})
     lines = [
         f"- {count} trainings on {machine}, {entries[0]['threads']} thread each, {precision}, torch {version}; in the "
-        f"median {seconds:.0f} s of a core each"
+        f"median {seconds:.1f} s of a core each"
         for (machine, precision, version), count in machines.items()
     ]
     lines += [f"- program {program} (commit {commit})" for program, commit in programs]
@@ -159,8 +160,9 @@ def write(folder: Path = FOLDER, into: Path = RESULTS, readme: Path = README) ->
 
 
 def heading(entry: dict[str, Any]) -> str:
-    """Data set and recipe of a result."""
-    return f"{TITLES.get(entry['data'], entry['data'])}, {RECIPE_TITLES[entry['recipe']]}"
+    """Data set, recipe and way to evaluate of a result."""
+    how = "honestly" if entry["split"] == HONEST else entry["split"]
+    return f"{TITLES.get(entry['data'], entry['data'])}, {RECIPE_TITLES[entry['recipe']]}, evaluated {how}"
 
 
 def summary(entries: list[dict[str, Any]]) -> str:
@@ -174,7 +176,7 @@ def summary(entries: list[dict[str, Any]]) -> str:
         for arm in arms
     ]
     whole = f"; with all rows {100 * full.mean:.2f} % ({len(full.accuracy)} seeds)" if full else ""
-    head = f"**{heading(entries[0])}, evaluated {entries[0]['split']}, {entries[0]['machine']}**{whole}"
+    head = f"**{heading(entries[0])}, {entries[0]['machine']}**{whole}"
     return f"{head}\n\n" + markdown(("arm", *(f"keep {keep:g}" for keep in keeps)), rows)
 
 
