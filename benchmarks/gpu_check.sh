@@ -18,9 +18,12 @@ capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 
 [ "$capability" = 90 ] && capability=90a
 
 step "build for sm_$capability"
+outer=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 python3 -m venv --system-site-packages "$work/venv" || exit 1
 # shellcheck disable=SC1091
 . "$work/venv/bin/activate"
+# Where python3 is itself of a virtual environment, the new one sees the packages of neither by itself.
+echo "$outer" >"$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth"
 python -m pip install -q --no-build-isolation --no-deps --no-index . -C build-dir="$work/build" \
   -C cmake.define.PYREDUND_CUDA=ON -C "cmake.define.PYREDUND_CUDA_ARCHITECTURES=$capability" || exit 1
 mkdir "$work/run"

@@ -49,7 +49,7 @@ def knn_graph(
         Take the neighbours from these rows instead of from `embeddings`.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where to compute: "cuda" is a GPU of NVIDIA's, and embeddings that lie on one (torch, CuPy) are read there;
-        "auto" is the CPU, as long as the CUDA kernels have not proved themselves.
+        "auto" is the CPU, for the time being.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional

@@ -16,9 +16,12 @@ started=$SECONDS
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+outer=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 python3 -m venv --system-site-packages "$work/venv"
 # shellcheck disable=SC1091
 . "$work/venv/bin/activate"
+# Where python3 is itself of a virtual environment, the new one sees the packages of neither by itself.
+echo "$outer" >"$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/outer.pth"
 if ! python -c 'import pyredund._core' 2>/dev/null; then  # in a clone that is not installed, the folder lacks the core
   python -m pip install -q --no-build-isolation --no-deps --no-index . -C build-dir="$work/build" \
     -C cmake.define.PYREDUND_CUDA=OFF
