@@ -3,4 +3,4 @@
 from importlib.util import find_spec
 
 installed = all(find_spec(name) for name in ("torch", "torchvision", "PIL", "safetensors"))
-collect_ignore_glob = [] if installed else ["pyredund/embed/*"]
+collect_ignore_glob = [] if installed else ["pyredund/embed/*", "benchmarks/fashion_mnist/*"]
