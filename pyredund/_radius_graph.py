@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from pyredund import _core
 from pyredund._device import check_device
+from pyredund._directions import products
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_needs, reference_needs
 from pyredund._memory import readable
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._scratch import within_memory
-from pyredund._sketch import layout_of, products, sketch_of
+from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from reference import knn, similarity_matrix
 
 from pyredund import _core
+from pyredund._directions import departure, leading_directions, random_rotation
 from pyredund._engine import Engine
 from pyredund._inputs import row_source
 from pyredund._knn_graph import search
-from pyredund._sketch import Sketch, _departure, _leading_directions, _random_rotation, layout_of, sketch_of
+from pyredund._sketch import Sketch, layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 ALWAYS = replace(Engine.resolve(), sketch_from=0, block=40)
@@ -181,7 +182,7 @@ def test_a_large_graph_is_the_same_with_and_without() -> None:
 def test_directions_are_orthonormal_and_lead() -> None:
     for x in (low_rank(500, 60), low_rank(500, 60, 0.0), np.outer(np.ones(50), np.arange(60.0)), np.zeros((50, 60))):
         sample = x.astype(np.float32)
-        basis = _leading_directions(sample, 40, ALWAYS)
+        basis = leading_directions(sample, 40, ALWAYS)
         assert np.abs(basis.T @ basis - np.eye(40)).max() < 1e-5
         values = np.linalg.eigvalsh(x.T @ x)[::-1]
         for count in (1, 6, 39):  # directions that hold as much as the best do, up to 5 % of what these leave
@@ -193,5 +194,5 @@ def test_the_departure_from_orthonormal_rows_is_that_of_their_products() -> None
     for shape in ((1, 1), (3, 70), (64, 64), (65, 130), (130, 70)):
         rows = np.random.default_rng(12).normal(size=shape).astype(np.float32)
         wide = rows.astype(np.float64)
-        assert _departure(rows) == pytest.approx(np.linalg.norm(wide @ wide.T - np.eye(len(rows))), rel=1e-12)
-    assert _departure(_random_rotation(97).astype(np.float32)) < 1e-5
+        assert departure(rows) == pytest.approx(np.linalg.norm(wide @ wide.T - np.eye(len(rows))), rel=1e-12)
+    assert departure(random_rotation(97).astype(np.float32)) < 1e-5

@@ -71,5 +71,55 @@ inline void sums_of_lanes(const Eight* sum, float* out) {
 #endif
 }
 
+#if defined(__AVX512F__)
+typedef __m512i Bytes;
+inline Bytes load_bytes(const void* from) { return _mm512_loadu_si512(from); }
+inline Bytes broadcast_four(const std::uint8_t* from) {
+  int four;
+  __builtin_memcpy(&four, from, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+#if defined(__AVX512VNNI__)  // four products are added up in 32 bits, by one instruction
+inline Bytes add_products(Bytes sums, Bytes a, Bytes b) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // GCC 12 copies the intrinsic's sums to and fro
+  return sums;
+}
+inline Vector total(Bytes sums) { return __builtin_convertvector((Mask)sums, Vector); }
+#else
+inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi16(sums, _mm512_maddubs_epi16(a, b)); }
+inline Vector total(Bytes sums) {
+  return __builtin_convertvector((Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)), Vector);
+}
+#endif
+#elif defined(__AVX2__)
+typedef __m256i Bytes;
+inline Bytes load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+inline Bytes broadcast_four(const std::uint8_t* from) {
+  int four;
+  __builtin_memcpy(&four, from, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi16(sums, _mm256_maddubs_epi16(a, b)); }
+inline Vector total(Bytes sums) {
+  return __builtin_convertvector((Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)), Vector);
+}
+#endif
+
+#if defined(__AVX2__)
+// For every eight marks the lanes that are set, first ones first.
+struct SetLanes {
+  std::uint8_t of[256][8];
+  constexpr SetLanes() : of() {
+    for (int marks = 0; marks < 256; ++marks) {
+      int n = 0;
+      for (int lane = 0; lane < 8; ++lane) {
+        if ((marks >> lane & 1) != 0) of[marks][n++] = static_cast<std::uint8_t>(lane);
+      }
+    }
+  }
+};
+constexpr SetLanes kSetLanes;
+#endif
+
 }  // namespace
 }  // namespace pyredund::cpu

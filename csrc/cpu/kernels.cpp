@@ -3,25 +3,11 @@
 // anonymous namespace.
 #include "cpu/kernels.hpp"
 
+#include "cpu/kernel_products.hpp"
 #include "cpu/kernel_vectors.hpp"
 
 namespace pyredund::cpu {
 namespace {
-
-void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
-  float* panel = static_cast<float*>(packed);
-  for (std::int64_t column = 0; column < n_columns; ++column) {
-    const float* row = reinterpret_cast<const float*>(static_cast<const char*>(columns) + column * stride);
-    for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = row[i];
-  }
-  for (std::int64_t column = n_columns; column < kPanel; ++column) {
-    for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = 0.0f;
-  }
-}
-
-inline std::int32_t picked(const PanelScan& scan, std::int64_t at) {
-  return scan.picks != nullptr ? scan.picks[at] : static_cast<std::int32_t>(at);
-}
 
 // The columns of a panel, one bit each, that reach their bars in each row of a strip.
 typedef std::uint32_t Hits[kStrip];
@@ -59,11 +45,6 @@ __attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std:
     }
   }
   return next;
-}
-
-// Beyond the last row a strip takes that row again, which append_survivors leaves out.
-inline std::int64_t row_of_strip(const PanelScan& scan, std::int64_t row) {
-  return picked(scan, row < scan.n_rows ? row : scan.n_rows - 1);
 }
 
 // Products of a strip of rows with a panel's columns, in registers.
@@ -114,40 +95,6 @@ std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;
 }
-
-#if defined(__AVX512F__)
-typedef __m512i Bytes;
-inline Bytes load_bytes(const void* from) { return _mm512_loadu_si512(from); }
-inline Bytes broadcast_four(const std::uint8_t* from) {
-  int four;
-  __builtin_memcpy(&four, from, sizeof four);
-  return _mm512_set1_epi32(four);
-}
-#if defined(__AVX512VNNI__)  // four products are added up in 32 bits, by one instruction
-inline Bytes add_products(Bytes sums, Bytes a, Bytes b) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // GCC 12 copies the intrinsic's sums to and fro
-  return sums;
-}
-inline Vector total(Bytes sums) { return __builtin_convertvector((Mask)sums, Vector); }
-#else
-inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi16(sums, _mm512_maddubs_epi16(a, b)); }
-inline Vector total(Bytes sums) {
-  return __builtin_convertvector((Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)), Vector);
-}
-#endif
-#elif defined(__AVX2__)
-typedef __m256i Bytes;
-inline Bytes load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-inline Bytes broadcast_four(const std::uint8_t* from) {
-  int four;
-  __builtin_memcpy(&four, from, sizeof four);
-  return _mm256_set1_epi32(four);
-}
-inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi16(sums, _mm256_maddubs_epi16(a, b)); }
-inline Vector total(Bytes sums) {
-  return __builtin_convertvector((Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)), Vector);
-}
-#endif
 
 #if defined(__AVX2__)
 // Four coordinates of each column lie together: panel[(coordinate / 4 * kPanel + column) * 4 + coordinate % 4]. Behind
@@ -234,61 +181,6 @@ constexpr Scanner kBytes = {pack_bytes, scan_bytes, true};
 #else
 constexpr Scanner kBytes = {nullptr, nullptr, true};
 #endif
-
-float approximate(const float* x, const float* y, std::int64_t stride) {
-  Eight sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};  // four chains, so that additions need not wait for each other
-  std::int64_t i = 0;
-  for (; i + 32 <= stride; i += 32) {
-    sum0 += eight(x + i) * eight(y + i);
-    sum1 += eight(x + i + 8) * eight(y + i + 8);
-    sum2 += eight(x + i + 16) * eight(y + i + 16);
-    sum3 += eight(x + i + 24) * eight(y + i + 24);
-  }
-  for (; i < stride; i += 8) sum0 += eight(x + i) * eight(y + i);
-  const Eight sum = (sum0 + sum1) + (sum2 + sum3);
-  return sum_of_lanes(sum);
-}
-
-// Four rows and a few directions at once: sums stay in registers, and each direction is read once for four rows.
-#define PYREDUND_PROJECT(name, count)                                                                      \
-  inline void name(const float* const* x, const float* directions, std::int64_t stride, float (*out)[4]) { \
-    Eight sum[count][4];                                                                                   \
-    _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) {                                              \
-      sum[b][0] = sum[b][1] = sum[b][2] = sum[b][3] = Eight{};                                             \
-    }                                                                                                      \
-    for (std::int64_t i = 0; i < stride; i += 8) {                                                         \
-      Eight q[count];                                                                                      \
-      _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) q[b] = eight(directions + b * stride + i);   \
-      _Pragma("GCC unroll 4") for (int a = 0; a < 4; ++a) {                                                \
-        const Eight coordinates = eight(x[a] + i);                                                         \
-        _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) sum[b][a] += coordinates * q[b];           \
-      }                                                                                                    \
-    }                                                                                                      \
-    for (int b = 0; b < count; ++b) sums_of_lanes(sum[b], out[b]);                                         \
-  }
-PYREDUND_PROJECT(project_on_one, 1)
-PYREDUND_PROJECT(project_on_three, 3)
-
-void project(const float* const* rows, std::int64_t n_rows, const float* directions, std::int64_t n_directions,
-             std::int64_t stride, float* out, std::int64_t out_stride) {
-  for (std::int64_t r = 0; r < n_rows; r += 4) {
-    const float* x[4];
-    for (int a = 0; a < 4; ++a) x[a] = rows[r + a < n_rows ? r + a : n_rows - 1];
-    const std::int64_t n_together = n_rows - r < 4 ? n_rows - r : 4;
-    std::int64_t c = 0;
-    float found[3][4];
-    for (; c + 3 <= n_directions; c += 3) {
-      project_on_three(x, directions + c * stride, stride, found);
-      for (std::int64_t a = 0; a < n_together; ++a) {
-        for (int b = 0; b < 3; ++b) out[(r + a) * out_stride + c + b] = found[b][a];
-      }
-    }
-    for (; c < n_directions; ++c) {
-      project_on_one(x, directions + c * stride, stride, found);
-      for (std::int64_t a = 0; a < n_together; ++a) out[(r + a) * out_stride + c] = found[0][a];
-    }
-  }
-}
 
 constexpr std::int64_t kTogether = 32;  // products added up in registers, before they are added to a longer sum
 
@@ -390,20 +282,6 @@ std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell,
   return next - out;
 }
 #elif defined(__AVX2__)
-// For every eight marks the lanes that are set, first ones first.
-struct SetLanes {
-  std::uint8_t of[256][8];
-  constexpr SetLanes() : of() {
-    for (int marks = 0; marks < 256; ++marks) {
-      int n = 0;
-      for (int lane = 0; lane < 8; ++lane) {
-        if ((marks >> lane & 1) != 0) of[marks][n++] = static_cast<std::uint8_t>(lane);
-      }
-    }
-  }
-};
-constexpr SetLanes kSetLanes;
-
 std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
   const __m128i shift = _mm_cvtsi32_si128(31 - cell);  // brings the cell's bit to where signs are
   std::int32_t* next = out;
@@ -432,17 +310,6 @@ std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell,
   return next - out;
 }
 #endif
-
-typedef double Doubles __attribute__((vector_size(32)));
-
-inline Doubles widen(const float* from) {
-#if defined(__AVX2__)
-  return (Doubles)_mm256_cvtps_pd(_mm_loadu_ps(from));  // GCC 12 makes a detour of the generic conversion
-#else
-  typedef float Floats __attribute__((vector_size(16), aligned(4)));
-  return __builtin_convertvector(*reinterpret_cast<const Floats*>(from), Doubles);
-#endif
-}
 
 double score(const float* x, const float* y, std::int64_t stride) {
   Doubles low = {}, high = {};  // lanes 0-3 and 4-7

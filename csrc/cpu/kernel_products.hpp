@@ -1,0 +1,100 @@
+#pragma once
+
+// Which rows are scanned, packing, and single products of one instruction set, for kernels.cpp alone: what it may
+// define holds here too.
+#include <cstdint>
+
+#include "cpu/kernel_vectors.hpp"
+#include "cpu/kernels.hpp"
+
+namespace pyredund::cpu {
+namespace {
+
+inline std::int32_t picked(const PanelScan& scan, std::int64_t at) {
+  return scan.picks != nullptr ? scan.picks[at] : static_cast<std::int32_t>(at);
+}
+
+// Beyond the last row a strip takes that row again, which append_survivors leaves out.
+inline std::int64_t row_of_strip(const PanelScan& scan, std::int64_t row) {
+  return picked(scan, row < scan.n_rows ? row : scan.n_rows - 1);
+}
+
+void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
+  float* panel = static_cast<float*>(packed);
+  for (std::int64_t column = 0; column < n_columns; ++column) {
+    const float* row = reinterpret_cast<const float*>(static_cast<const char*>(columns) + column * stride);
+    for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = row[i];
+  }
+  for (std::int64_t column = n_columns; column < kPanel; ++column) {
+    for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = 0.0f;
+  }
+}
+
+float approximate(const float* x, const float* y, std::int64_t stride) {
+  Eight sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};  // four chains, so that additions need not wait for each other
+  std::int64_t i = 0;
+  for (; i + 32 <= stride; i += 32) {
+    sum0 += eight(x + i) * eight(y + i);
+    sum1 += eight(x + i + 8) * eight(y + i + 8);
+    sum2 += eight(x + i + 16) * eight(y + i + 16);
+    sum3 += eight(x + i + 24) * eight(y + i + 24);
+  }
+  for (; i < stride; i += 8) sum0 += eight(x + i) * eight(y + i);
+  const Eight sum = (sum0 + sum1) + (sum2 + sum3);
+  return sum_of_lanes(sum);
+}
+
+// Four rows and a few directions at once: sums stay in registers, and each direction is read once for four rows.
+#define PYREDUND_PROJECT(name, count)                                                                      \
+  inline void name(const float* const* x, const float* directions, std::int64_t stride, float (*out)[4]) { \
+    Eight sum[count][4];                                                                                   \
+    _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) {                                              \
+      sum[b][0] = sum[b][1] = sum[b][2] = sum[b][3] = Eight{};                                             \
+    }                                                                                                      \
+    for (std::int64_t i = 0; i < stride; i += 8) {                                                         \
+      Eight q[count];                                                                                      \
+      _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) q[b] = eight(directions + b * stride + i);   \
+      _Pragma("GCC unroll 4") for (int a = 0; a < 4; ++a) {                                                \
+        const Eight coordinates = eight(x[a] + i);                                                         \
+        _Pragma("GCC unroll 4") for (int b = 0; b < count; ++b) sum[b][a] += coordinates * q[b];           \
+      }                                                                                                    \
+    }                                                                                                      \
+    for (int b = 0; b < count; ++b) sums_of_lanes(sum[b], out[b]);                                         \
+  }
+PYREDUND_PROJECT(project_on_one, 1)
+PYREDUND_PROJECT(project_on_three, 3)
+
+void project(const float* const* rows, std::int64_t n_rows, const float* directions, std::int64_t n_directions,
+             std::int64_t stride, float* out, std::int64_t out_stride) {
+  for (std::int64_t r = 0; r < n_rows; r += 4) {
+    const float* x[4];
+    for (int a = 0; a < 4; ++a) x[a] = rows[r + a < n_rows ? r + a : n_rows - 1];
+    const std::int64_t n_together = n_rows - r < 4 ? n_rows - r : 4;
+    std::int64_t c = 0;
+    float found[3][4];
+    for (; c + 3 <= n_directions; c += 3) {
+      project_on_three(x, directions + c * stride, stride, found);
+      for (std::int64_t a = 0; a < n_together; ++a) {
+        for (int b = 0; b < 3; ++b) out[(r + a) * out_stride + c + b] = found[b][a];
+      }
+    }
+    for (; c < n_directions; ++c) {
+      project_on_one(x, directions + c * stride, stride, found);
+      for (std::int64_t a = 0; a < n_together; ++a) out[(r + a) * out_stride + c] = found[0][a];
+    }
+  }
+}
+
+typedef double Doubles __attribute__((vector_size(32)));
+
+inline Doubles widen(const float* from) {
+#if defined(__AVX2__)
+  return (Doubles)_mm256_cvtps_pd(_mm_loadu_ps(from));  // GCC 12 makes a detour of the generic conversion
+#else
+  typedef float Floats __attribute__((vector_size(16), aligned(4)));
+  return __builtin_convertvector(*reinterpret_cast<const Floats*>(from), Doubles);
+#endif
+}
+
+}  // namespace
+}  // namespace pyredund::cpu
