@@ -46,6 +46,11 @@ inline cpu::Sketch view_sketch(const pybind11::object& sketch) {
     view.cells_dim = part_of<float>(parts, 13).shape(1);
     view.cells_slack = parts[14].cast<double>();
   }
+  if (!parts[15].is_none()) {
+    view.words = part_of<std::int16_t>(parts, 15).mutable_data();
+    view.words_stride = part_of<std::int16_t>(parts, 15).shape(1);
+    view.word_errors = part_of<float>(parts, 16).mutable_data();
+  }
   return view;
 }
 

@@ -139,8 +139,9 @@ def neighbor_count(k: object, n: int) -> int:
 
 def graph_bytes(source: RowSource, k: int) -> int:
     """Memory of unit rows and their sketch, the graph, its lists, and the table that finds identical rows."""
-    waiting = min(SPARE_BYTES, source.rows * 8 * (1 + max(8, min(k // 2, 256))))
-    return source.rows * (padded(source.dim) * 8 + 8 * k + 160) + waiting  # cells, while they are made: 144 bytes a row
+    products = min(SPARE_BYTES // 4, source.rows**2 // 24)  # with the centres of blocks of 96 rows and more
+    spare = min(SPARE_BYTES, source.rows * 8 * (1 + max(8, min(k // 2, 256))) + products)
+    return source.rows * (padded(source.dim) * 8 + 8 * k + 160) + spare  # cells, while they are made: 144 bytes a row
 
 
 def graph_needs(source: RowSource, k: int, engine: Engine) -> Needs:

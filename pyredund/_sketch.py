@@ -14,7 +14,8 @@ Each step can only raise the bound of a pair, by an amount that is known:
 4. *Even coordinates.* Rotating it changes no product, and leaves no coordinate that is large in every row.
 5. *Bytes.* The result u is rounded to a with error e >= |u - a|. Then u.u' <= a.a' + e |u'| + (|u| + e) e', which is
    again added row by row.
-6. *Longer bounds.* Pairs that pass are bounded again by step 1, in twice as many coordinates each time.
+6. *Longer bounds.* Pairs that pass are bounded again by step 1, in twice as many coordinates each time, and then, where
+   rows are wide, by whole rows in 16 bits (word_slack in sketch.hpp).
 
 Whether all this pays, and how many coordinates, are chosen by a model of the cost, whose shares of surviving pairs come
 from a sample.
@@ -42,6 +43,8 @@ from pyredund._unit_rows import UnitRows, padded
 
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
 LONGEST = 256  # of a whole row as bytes
+WIDE = 256  # coordinates of a row from which on it is worth a copy in 16 bits
+WORDS_TOGETHER = 32  # kWordsTogether of kernels.hpp
 SHORT = 16  # coordinates in which cells are made
 SAMPLE, PAIRS, BLOCKS = 4096, 384, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
@@ -72,6 +75,8 @@ class Sketch(NamedTuple):
     bounds_slack: float
     cells: Floats | None
     cells_slack: float
+    words: NDArray[np.int16] | None
+    word_errors: Floats
 
 
 class Layout(NamedTuple):
@@ -137,8 +142,8 @@ def sketch_of(rows: UnitRows, layout: Layout, engine: Engine) -> Sketch | None:
 
 
 def _lengths(dim: int) -> list[int]:
-    """Coordinates of shorter rows that may pay: bounds, rows and columns fit into a unit row."""
-    return [length for length in LENGTHS if 3 * length <= 2 * dim]
+    """Coordinates of shorter rows that may pay: bytes, bounds and words fit into a unit row."""
+    return [length for length in LENGTHS if (5 * length + 80 if dim >= WIDE else 3 * length) <= 2 * dim]
 
 
 def _block_size(n: int, stride: int, width: int, engine: Engine) -> int:
@@ -166,7 +171,8 @@ def _typical_margin(rows: UnitRows, directions: Directions | None, block: int, e
 def _ladder(length: int, dim: int) -> tuple[int, ...]:
     """Lengths of the bounds behind bytes of this length."""
     lengths = [length]
-    while 3 * lengths[-1] <= dim and 2 * lengths[-1] <= LONGEST:
+    # A longer bound must cost clearly less than what comes behind it.
+    while (8 if dim >= WIDE else 3) * lengths[-1] <= dim and 2 * lengths[-1] <= LONGEST:
         lengths.append(2 * lengths[-1])
     return tuple(lengths)
 
@@ -204,7 +210,7 @@ def _cost(z: Doubles, layout: Layout, margin: float, dim: int, shorter: bool, en
     narrow = z.astype(np.float32)
     above = (products(narrow, narrow, engine) - np.minimum.outer(layout.thresholds, layout.thresholds))[pairs]
     length = z.shape[1]
-    exactly = SURVIVOR_COST + PRODUCT_COST * dim
+    exactly = SURVIVOR_COST + PRODUCT_COST * dim * (0.5 if dim >= WIDE else 1.0)
     cost = NEAR_COST + layout.left * (TILE_COST + BYTE_COST[_core.has_narrow_sums(engine.isa)] * length)
     survive = float((above >= -margin).mean())
     if not shorter:
@@ -224,6 +230,7 @@ def _build(
     directions = Directions.of(layout.basis[:, : max(lengths, default=1) - 1], stride)
     z_dim = length or dim
     rotation = Rotation.of(z_dim)
+    words = -(-dim // WORDS_TOGETHER) * WORDS_TOGETHER if lengths and dim >= WIDE else 0
     n_blocks, n_bytes, z_stride = -(-n // block), len(rotation.matrix), rotation.matrix.shape[1]
     rounding = 3 * rounding_of_products(z_stride) + 2e-6  # of offsets, of sums with them and of bars
     sketch = Sketch(
@@ -242,6 +249,8 @@ def _build(
         bounds_slack=directions.slack + rounding_of_products(max(lengths, default=0)) + 2.0**-22,
         cells=layout.cells,
         cells_slack=layout.cells_slack,
+        words=engine.large_bytes(n, 2 * words).view(np.int16) if words else None,
+        word_errors=np.empty(n if words else 0, dtype=np.float32),
     )
     _core.fill_sketch(
         rows.matrix,

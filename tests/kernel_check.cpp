@@ -247,6 +247,19 @@ bool score_is_right(const Kernels& kernels, std::int64_t stride) {
   return kernels.score(x.data(), y.data(), stride) == sum;
 }
 
+// Numbers as large as sums of 32 bits allow; what stands beyond the row must not count.
+bool word_products_are_right(const Kernels& kernels, std::int64_t stride) {
+  const int largest = stride <= 2 * kWordsTogether ? 5790 : 1400;
+  std::vector<std::int16_t> x(stride + 64, 32767), y(x);
+  std::int64_t sum = 0;
+  for (std::int64_t i = 0; i < stride; ++i) {
+    x[i] = static_cast<std::int16_t>(std::uniform_int_distribution<int>(-largest, largest)(random_numbers));
+    y[i] = static_cast<std::int16_t>(random_numbers() % 8 == 0 ? -x[i] : x[i]);
+    sum += static_cast<std::int64_t>(x[i]) * y[i];
+  }
+  return kernels.multiply_words(x.data(), y.data(), stride) == sum;
+}
+
 }  // namespace
 
 int main() {
@@ -303,6 +316,11 @@ int main() {
         return 1;
       }
     }
+  }
+  for (std::int64_t stride = kWordsTogether; stride <= 40 * kWordsTogether; stride += kWordsTogether) {
+    if (word_products_are_right(kernels, stride)) continue;
+    std::printf("products of words differ: %d coordinates\n", int(stride));
+    return 1;
   }
   std::printf("right\n");
 }

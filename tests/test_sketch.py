@@ -18,6 +18,7 @@ from pyredund._knn_graph import search
 from pyredund._sketch import Sketch, layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
+WORD_SCALE = 46140.0  # kWordScale of sketch.hpp
 ALWAYS = replace(Engine.resolve(), sketch_from=0, block=40)
 
 
@@ -99,6 +100,17 @@ def test_every_pair_keeps_to_the_margins(name: str, dim: int, isa: str) -> None:
         assert (upper_bound_by_bytes(sketch, wide) >= exact).all()
         for upper in upper_bounds(sketch):
             assert (upper >= exact).all()
+        assert (sketch.words is not None) == (dim >= 256)
+        if sketch.words is not None:
+            assert sketch.words.min() > -(2**15)
+            words = sketch.words[:, :dim].astype(np.float64) / WORD_SCALE
+            errors = sketch.word_errors.astype(np.float64)
+            assert (np.linalg.norm(wide[:, :dim] - words, axis=1) <= errors).all()
+            assert not sketch.words[:, dim:].any()
+            whole = sketch.words.astype(np.int64)
+            assert (np.abs(whole) @ np.abs(whole).T).max() < 2**31
+            slack = 1.000001 * np.add.outer(errors, errors) + np.outer(errors, errors)
+            assert (np.abs(words @ words.T - exact) <= slack).all()
         assert sketch.cells is not None
         cells = sketch.cells.astype(np.float64)
         assert (cells @ cells.T + sketch.cells_slack >= exact).all()

@@ -4,14 +4,33 @@
 
 namespace pyredund::cpu {
 
-void ByteBounds::products_with(const float* centre, std::int64_t begin, std::int64_t end,
+CentreProducts::CentreProducts(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch,
+                               std::int64_t most_bytes, int n_threads, const Watch& watch) {
+  const std::int64_t n_blocks = (sketch.n_rows + sketch.block - 1) / sketch.block;
+  const std::int64_t bytes = sketch.n_rows * n_blocks * static_cast<std::int64_t>(sizeof(float));
+  if (bytes > most_bytes) return;
+  n_rows_ = sketch.n_rows;
+  bytes_ = bytes;
+  products_.reset(new float[static_cast<std::size_t>(n_rows_ * n_blocks)]);
+  const MatrixView centres{sketch.centres, n_blocks, sketch.z_dim, sketch.z_stride};
+  const MatrixView z =
+      sketch.bounds == nullptr ? unit_rows : MatrixView{sketch.bounds, n_rows_, sketch.z_dim, sketch.bounds_stride};
+  products_by_direction(kernels, z, centres, products_.get(), n_threads, watch);
+}
+
+void ByteBounds::products_with(std::int64_t block, std::int64_t begin, std::int64_t end,
                                std::vector<float>& out) const {
   out.resize(static_cast<std::size_t>(end - begin));
+  if (const float* made = made_.with(block)) {
+    std::copy(made + begin, made + end, out.begin());
+    return;
+  }
   for (std::int64_t p = begin; p < end; p += 4) {
     const float* together[4];
     const std::int64_t count = std::min<std::int64_t>(4, end - p);
     for (std::int64_t r = 0; r < count; ++r) together[r] = sketch_.z(unit_rows_, p + r);
-    kernels_.project(together, count, centre, 1, sketch_.z_stride, out.data() + (p - begin), 1);
+    kernels_.project(together, count, sketch_.centres + block * sketch_.z_stride, 1, sketch_.z_stride,
+                     out.data() + (p - begin), 1);
   }
 }
 
@@ -22,8 +41,8 @@ void ByteBounds::enter(const Tile& tile) {
   double centres = 0.0;
   for (std::int64_t c = 0; c < sketch_.z_stride; ++c) centres += static_cast<double>(centre_a[c]) * centre_b[c];
   scale_ = static_cast<double>(sketch_.scales[a]) * sketch_.scales[b];
-  products_with(centre_b, tile.row_begin, tile.row_end, row_offsets_);
-  products_with(centre_a, tile.column_begin, tile.column_end, column_offsets_);
+  products_with(b, tile.row_begin, tile.row_end, row_offsets_);
+  products_with(a, tile.column_begin, tile.column_end, column_offsets_);
   // Every offset stands for a similarity of magnitude 2 at most, so float32 rounds it by 2^-23 of that, which the
   // sketch's margin covers.
   const double most_a = sketch_.most_errors[a], most_b = sketch_.most_errors[b];

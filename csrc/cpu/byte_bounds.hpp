@@ -1,12 +1,28 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cpu/sketch.hpp"
 #include "cpu/tile.hpp"
 
 namespace pyredund::cpu {
+
+// The products of all rows z with the centres of all blocks, made at once: a pass over the rows for every tile would be
+// bound by the cache that they come from. Empty where they would take more than some bytes.
+class CentreProducts {
+ public:
+  CentreProducts(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, std::int64_t most_bytes,
+                 int n_threads, const Watch& watch);
+
+  const float* with(std::int64_t block) const { return products_ ? products_.get() + block * n_rows_ : nullptr; }
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  std::int64_t n_rows_ = 0, bytes_ = 0;
+  std::unique_ptr<float[]> products_;  // of all rows with the first centre, then with the second, ...
+};
 
 // What one thread needs to bound the pairs of a tile by bytes. For a row of block A, z = a + u, and a column of block
 // B, z' = b + v, with centres a and b,
@@ -17,8 +33,8 @@ namespace pyredund::cpu {
 // so all but the product of bytes can be added to the bound row by row and column by column.
 class ByteBounds {
  public:
-  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch)
-      : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch) {}
+  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made)
+      : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch), made_(made) {}
 
   void enter(const Tile& tile);
   double scale() const { return scale_; }  // from similarities to sums of products of bytes
@@ -26,11 +42,12 @@ class ByteBounds {
   const float* column_offsets() const { return column_offsets_.data(); }
 
  private:
-  void products_with(const float* centre, std::int64_t begin, std::int64_t end, std::vector<float>& out) const;
+  void products_with(std::int64_t block, std::int64_t begin, std::int64_t end, std::vector<float>& out) const;
 
   const Kernels& kernels_;
   MatrixView unit_rows_;
   const Sketch& sketch_;
+  const CentreProducts& made_;
   double scale_ = 1.0;
   std::vector<float> row_offsets_, column_offsets_;
 };

@@ -44,6 +44,27 @@ float approximate(const float* x, const float* y, std::int64_t stride) {
   return sum_of_lanes(sum);
 }
 
+#if defined(__AVX2__)
+std::int32_t multiply_words(const std::int16_t* x, const std::int16_t* y, std::int64_t stride) {
+  Bytes sum0 = Bytes{}, sum1 = Bytes{};
+  for (std::int64_t i = 0; i < stride; i += kWordsTogether) {
+    sum0 = add_word_products(sum0, load_bytes(x + i), load_bytes(y + i));
+    if (sizeof(Bytes) == 64) continue;
+    sum1 = add_word_products(sum1, load_bytes(x + i + kWordsTogether / 2), load_bytes(y + i + kWordsTogether / 2));
+  }
+  const Mask lanes = (Mask)sum0 + (Mask)sum1;
+  std::int32_t sum = 0;
+  for (int lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+#else
+std::int32_t multiply_words(const std::int16_t* x, const std::int16_t* y, std::int64_t stride) {
+  std::int32_t sum = 0;
+  for (std::int64_t i = 0; i < stride; ++i) sum += x[i] * y[i];
+  return sum;
+}
+#endif
+
 // Four rows and a few directions at once: sums stay in registers, and each direction is read once for four rows.
 #define PYREDUND_PROJECT(name, count)                                                                      \
   inline void name(const float* const* x, const float* directions, std::int64_t stride, float (*out)[4]) { \

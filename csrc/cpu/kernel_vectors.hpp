@@ -79,6 +79,7 @@ inline Bytes broadcast_four(const std::uint8_t* from) {
   __builtin_memcpy(&four, from, sizeof four);
   return _mm512_set1_epi32(four);
 }
+inline Bytes add_word_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b)); }
 #if defined(__AVX512VNNI__)  // four products are added up in 32 bits, by one instruction
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // GCC 12 copies the intrinsic's sums to and fro
@@ -99,6 +100,7 @@ inline Bytes broadcast_four(const std::uint8_t* from) {
   __builtin_memcpy(&four, from, sizeof four);
   return _mm256_set1_epi32(four);
 }
+inline Bytes add_word_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)); }
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi16(sums, _mm256_maddubs_epi16(a, b)); }
 inline Vector total(Bytes sums) {
   return __builtin_convertvector((Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)), Vector);

@@ -335,6 +335,7 @@ extern const Kernels PYREDUND_TABLE(PYREDUND_ISA) = {
     {pack_floats, scan_floats, false},
     kBytes,
     approximate,
+    multiply_words,
     project,
     multiply_panel,
     reached_by,

@@ -4,6 +4,8 @@
 
 namespace pyredund::cpu {
 
+constexpr std::int64_t kWordsTogether = 32;  // what rows of 16-bit numbers are padded to a multiple of
+
 // A pair that the scan could not rule out. Indices are relative to the scanned rows and to the panel.
 struct Survivor {
   std::int32_t row;
@@ -84,6 +86,10 @@ struct Kernels {
 
   // A float32 sum of products of float32, in any order; `stride` is a multiple of 8.
   float (*approximate)(const float* x, const float* y, std::int64_t stride);
+
+  // The integer sum of products of 16-bit numbers, which must stay within 32 bits, in whatever parts it is summed, and
+  // none of which is -2^15; `stride` is a multiple of kWordsTogether.
+  std::int32_t (*multiply_words)(const std::int16_t* x, const std::int16_t* y, std::int64_t stride);
 
   // out[r * out_stride + c] is about the product of row r with direction c, for `strip` rows, a float32 sum of which
   // every eighth product is added up first; `stride` is a multiple of 8.

@@ -73,8 +73,11 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
   } else if (cells) {
     floor_at = floors_from_near_cells(kernels, rows, *cells, k, plan.n_threads, watch);
   }
+  std::optional<CentreProducts> products;
+  if (coarse) products.emplace(kernels, rows, sketch, plan.spare_bytes / 4, plan.n_threads, watch);
   NeighborLists lists(rows.rows, k, scan_margin(rows.stride), ids, similarities,
-                      floor_at.empty() ? nullptr : floor_at.data(), plan.spare_bytes);
+                      floor_at.empty() ? nullptr : floor_at.data(),
+                      plan.spare_bytes - (products ? products->bytes() : 0));
   std::vector<std::mutex> locks(static_cast<std::size_t>(blocks_of(rows.rows, block)));
   watch.total += n_tiles;
   counts.pairs += rows.rows * (rows.rows - 1) / 2;
@@ -88,7 +91,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
     TileScan scan = new_scan();
     std::optional<ByteBounds> bytes;
     std::optional<NearRows> near;
-    if (coarse) bytes.emplace(kernels, rows, sketch);
+    if (coarse) bytes.emplace(kernels, rows, sketch, *products);
     if (cells) near.emplace(kernels, *cells, lists.bars(), true);
     PairTest test(kernels, rows, sketch, coarse, lists.bars());
     each([&](const Tile& tile) {

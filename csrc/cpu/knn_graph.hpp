@@ -21,8 +21,9 @@ constexpr std::int64_t kSpareBytes = std::int64_t{128} << 20;
 struct SearchPlan {
   const Kernels* kernels;
   int n_threads;
-  std::int64_t block;                      // rows and columns of a tile; 0: chosen from the sizes
-  std::int64_t spare_bytes = kSpareBytes;  // that places in which neighbours wait may take, but for two a row
+  std::int64_t block;  // rows and columns of a tile; 0: chosen from the sizes
+  std::int64_t spare_bytes =
+      kSpareBytes;  // of places in which neighbours wait (each row has two) and of products with centres
 };
 
 // The k nearest other rows of every row: ids[i * k ...] and similarities[i * k ...], similarity descending, then id

@@ -95,11 +95,16 @@ class CellFloors {
     scores_.clear();
     for (std::size_t n = 0; n < picks_.size(); ++n) {
       if (!(products_[static_cast<std::int64_t>(n) * width_ + column] >= threshold)) continue;
-      scores_.push_back(kernels_.approximate(rows_.row(row), rows_.row(picks_[n]), rows_.stride));
+      scores_.push_back(product_of(row, picks_[n]));
     }
     const auto kth = scores_.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
     std::nth_element(scores_.begin(), kth, scores_.end(), std::greater<>());
     return *kth;
+  }
+
+  float product_of(std::int64_t row, std::int64_t other) const {  // or a little less
+    if (sketch_.words == nullptr) return kernels_.approximate(rows_.row(row), rows_.row(other), rows_.stride);
+    return static_cast<float>(word_product(kernels_, sketch_, row, other) - word_slack(sketch_, row, other));
   }
 
   const Kernels& kernels_;

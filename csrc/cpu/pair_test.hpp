@@ -34,13 +34,13 @@ class PairTest {
     survived_bounds_ += count;
     for (std::int64_t s = 0; s < count; ++s) {
       if (coarse_ && s + kAhead < count) {
-        __builtin_prefetch(rows_.row(survivors[s + kAhead].row));
-        __builtin_prefetch(rows_.row(survivors[s + kAhead].column));
+        fetch_early(survivors[s + kAhead].row);
+        fetch_early(survivors[s + kAhead].column);
       }
       const Survivor pair = survivors[s];
       const float* x = rows_.row(pair.row);
       const float* y = rows_.row(pair.column);
-      if (is_out(pair, coarse_ ? kernels_.approximate(x, y, rows_.stride) : pair.approximate)) continue;
+      if (is_out(pair, coarse_ ? bound_of_whole_rows(pair, x, y) : pair.approximate)) continue;
       survivors[kept++] = {pair.row, pair.column, similarity(kernels_, x, y, rows_.stride)};
     }
     scored_ += kept;
@@ -55,6 +55,20 @@ class PairTest {
 
  private:
   static constexpr std::int64_t kAhead = 6;  // pairs whose rows are fetched early
+
+  void fetch_early(std::int64_t place) const {
+    if (sketch_.words != nullptr) {
+      __builtin_prefetch(sketch_.words + place * sketch_.words_stride);
+    } else {
+      __builtin_prefetch(rows_.row(place));
+    }
+  }
+
+  float bound_of_whole_rows(const Survivor& pair, const float* x, const float* y) const {
+    if (sketch_.words == nullptr) return kernels_.approximate(x, y, rows_.stride);
+    return static_cast<float>(word_product(kernels_, sketch_, pair.row, pair.column) +
+                              word_slack(sketch_, pair.row, pair.column));
+  }
 
   // Whether the pair cannot enter either list, by an upper bound of its approximate score.
   bool is_out(const Survivor& pair, float bound) const {

@@ -79,6 +79,8 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
     bars[place].store(std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
     crowding->crowded[sketch.row_at(place)] = 1;
   };
+  std::optional<CentreProducts> products;
+  if (coarse) products.emplace(kernels, rows, sketch, plan.spare_bytes / 4, plan.n_threads, watch);
   Collected collected(pairs, most);
   watch.total += n_tiles;
   const auto thread_body = [&](const auto& each) {
@@ -86,7 +88,7 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
     TileScan scan(kernels, coarse ? kernels.bytes : kernels.floats, form, form, coarse ? sketch.dim : rows.dim);
     std::optional<ByteBounds> bytes;
     std::optional<NearRows> near;
-    if (coarse) bytes.emplace(kernels, rows, sketch);
+    if (coarse) bytes.emplace(kernels, rows, sketch, *products);
     if (cells) near.emplace(kernels, *cells, bars.data(), true);
     PairTest test(kernels, rows, sketch, coarse, bars.data());
     std::vector<Survivor> found;

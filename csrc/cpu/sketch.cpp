@@ -12,7 +12,8 @@
 namespace pyredund::cpu {
 namespace {
 
-constexpr std::int64_t kChunk = 128;  // rows that a thread takes at a time
+constexpr std::int64_t kChunk = 128;       // rows that a thread takes at a time
+constexpr float kRoundWord = 12582912.0f;  // 1.5 * 2^23: adding it to a word leaves no room for a fraction
 
 double squared(const float* from, std::int64_t count) {
   double sum[4] = {};
@@ -153,6 +154,7 @@ class BlockRounding {
   void fill(std::int64_t block) {
     const std::int64_t first = block * sketch_.block, last = std::min(sketch_.n_rows, first + sketch_.block);
     if (sketch_.bounds != nullptr) fill_bounds(first, last);
+    if (sketch_.words != nullptr) fill_words(first, last);
     centre(block, first, last);
     const std::int64_t dim = sketch_.dim;
     rotation_.multiply(z_.data(), sketch_.z_stride, last - first, u_.data(), dim);
@@ -199,6 +201,27 @@ class BlockRounding {
     }
   }
 
+  void fill_words(std::int64_t first, std::int64_t last) {
+    for (std::int64_t p = first; p < last; ++p) {
+      const float* const x = rows_.row(p);
+      std::int16_t* const words = sketch_.words + p * sketch_.words_stride;
+      double squares[8] = {};
+      for (std::int64_t c = 0; c < rows_.stride; c += 8) {  // beyond its coordinates, a row holds zeros
+        for (int lane = 0; lane < 8; ++lane) {
+          const float word =
+              (std::min(32767.0f, std::max(-32767.0f, x[c + lane] * static_cast<float>(kWordScale))) + kRoundWord) -
+              kRoundWord;
+          const double rest = static_cast<double>(x[c + lane]) - static_cast<double>(word) * (1.0 / kWordScale);
+          words[c + lane] = static_cast<std::int16_t>(word);
+          squares[lane] += rest * rest;
+        }
+      }
+      double sum = 0.0;
+      for (const double square : squares) sum += square;
+      sketch_.word_errors[p] = upwards(1.000001 * std::sqrt(sum));
+    }
+  }
+
   // Takes the mean of the block's rows z off them.
   void centre(std::int64_t block, std::int64_t first, std::int64_t last) {
     const std::int64_t z_dim = sketch_.z_dim, stride = sketch_.z_stride;
@@ -232,6 +255,19 @@ void products(const Kernels& kernels, MatrixView rows, MatrixView directions, fl
   const Panels panels(kernels, directions, n_threads);
   for_each_chunk(rows.rows, n_threads, watch, [&](std::int64_t first, std::int64_t last) {
     panels.multiply(rows.row(first), rows.stride, last - first, out + first * directions.rows, directions.rows);
+  });
+}
+
+void products_by_direction(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads,
+                           const Watch& watch) {
+  const Panels panels(kernels, directions, n_threads);
+  for_each_chunk(rows.rows, n_threads, watch, [&](std::int64_t first, std::int64_t last) {
+    thread_local std::vector<float> by_row;
+    by_row.resize(static_cast<std::size_t>(kChunk * directions.rows));
+    panels.multiply(rows.row(first), rows.stride, last - first, by_row.data(), directions.rows);
+    for (std::int64_t j = 0; j < directions.rows; ++j) {
+      for (std::int64_t i = first; i < last; ++i) out[j * rows.rows + i] = by_row[(i - first) * directions.rows + j];
+    }
   });
 }
 

@@ -39,6 +39,12 @@ struct Sketch {
   std::vector<std::int64_t> lengths;  // ascending, from z_stride on, multiples of 8
   double bounds_slack = 0.0;
 
+  // Whole rows as 16-bit words, in units of 1 / kWordScale, for wide rows: half as much to read as floats, and nearly
+  // as sharp. Padded with zeros to a multiple of kWordsTogether. Null: there are none.
+  std::int16_t* words = nullptr;
+  std::int64_t words_stride = 0;
+  float* word_errors = nullptr;  // for each row, at least |x - words / kWordScale|
+
   // Cells: short rows, of norm at least 1 less a rounding, with x.x' <= z.z' + cells_slack. Null: there are none.
   const float* cells = nullptr;
   std::int64_t cells_dim = 0;
@@ -52,6 +58,22 @@ struct Sketch {
   }
 };
 
+// A row of words has norm kWordScale (1 + 2^-22) + sqrt(d) / 2 at most, less than 2^15.5 up to d = 160,000, so that by
+// Cauchy-Schwarz no sum of products of two rows' words leaves 32 bits, nor any part of it.
+constexpr double kWordScale = 46140.0;
+
+// The product of the words of two rows, and how far x.x' can lie from it: with x = words / kWordScale + r, |r| <= e,
+// x.x' = words.words' / kWordScale^2 + r.words' / kWordScale + x.r', within e (|x'| + e') + |x| e'.
+inline double word_product(const Kernels& kernels, const Sketch& sketch, std::int64_t place, std::int64_t other) {
+  constexpr double kUnit = 1.0 / (kWordScale * kWordScale);
+  return kUnit * kernels.multiply_words(sketch.words + place * sketch.words_stride,
+                                        sketch.words + other * sketch.words_stride, sketch.words_stride);
+}
+inline double word_slack(const Sketch& sketch, std::int64_t place, std::int64_t other) {
+  const double e = sketch.word_errors[place], f = sketch.word_errors[other];
+  return 1.000001 * (e + f) + e * f;
+}
+
 // How a sketch is made from unit rows.
 struct SketchRecipe {
   MatrixView directions;  // p = directions * x, one direction a row
@@ -62,6 +84,10 @@ struct SketchRecipe {
 
 // out[i * directions.rows + j] is about the product of row i with direction j.
 void products(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads, Watch& watch);
+
+// The same by direction: out[j * rows.rows + i].
+void products_by_direction(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads,
+                           const Watch& watch);
 
 // Short rows (p, norm beyond p) of all rows, in the order of the rows: `out` has rows of `stride` floats.
 void short_rows(const Kernels& kernels, MatrixView rows, MatrixView directions, double norm_slack, std::int64_t stride,
