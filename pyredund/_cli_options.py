@@ -26,6 +26,21 @@ def share_or_count(ctx: click.Context, param: click.Parameter, value: str) -> fl
     return float(Decimal(number) / 100 if text.endswith("%") else Decimal(number))
 
 
+UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def byte_count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Bytes, as a number with or without a unit (1500000000, 1.5GB, 512 MiB)."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+) *([A-Za-z]*)", value.strip())
+    units = {unit.lower(): size for unit, size in UNITS.items()}
+    if not found or found[2].lower() not in units:
+        known = ", ".join(filter(None, UNITS))
+        raise click.BadParameter(f"{value!r} is no number of bytes such as 1500000000, 1.5GB or 512MiB; units: {known}")
+    return int(Decimal(found[1]) * units[found[2].lower()])
+
+
 def input_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
     """A file with a known ending."""
     return None if path is None else _check_ending(path, _embeddings_file.ENDINGS)
@@ -87,6 +102,13 @@ must_keep_option = click.option(
 )
 array_option = click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
 threads_option = click.option("--threads", type=int, help="Worker threads. Default: all that this process may use.")
+memory_option = click.option(
+    "--max-memory",
+    metavar="BYTES",
+    callback=byte_count,
+    help="Memory to take at most, beside FILE: 1500000000, 1.5GB, 512MiB. With less than it would like, it keeps "
+    "large arrays in temporary files (in TMPDIR), or says what would do. Default: what the machine has left.",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print a summary for machines; without -o the whole result."
 )

@@ -21,6 +21,7 @@ from pyredund._cli_options import (
     array_option,
     input_file,
     json_option,
+    memory_option,
     must_keep_option,
     output_option,
     per_row_file,
@@ -94,6 +95,7 @@ main.add_command(bench)
 @click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
 @array_option
 @threads_option
+@memory_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --method random.")
 @json_option
 @quiet_option
@@ -110,6 +112,7 @@ def select(
     k: int | None,
     array: str | None,
     threads: int | None,
+    max_memory: int | None,
     seed: int,
     as_json: bool,
     quiet: bool,
@@ -131,6 +134,7 @@ def select(
         must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
         k=k,
+        max_memory=max_memory,
         n_threads=threads,
         seed=seed,
         progress=sys.stderr.isatty() and not quiet,
@@ -154,6 +158,7 @@ def select(
 @output_option
 @array_option
 @threads_option
+@memory_option
 @json_option
 @quiet_option
 def dedup(
@@ -164,6 +169,7 @@ def dedup(
     output: Path | None,
     array: str | None,
     threads: int | None,
+    max_memory: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -179,6 +185,7 @@ def dedup(
         threshold,
         must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
+        max_memory=max_memory,
         n_threads=threads,
         progress=sys.stderr.isatty() and not quiet,
     )

@@ -25,6 +25,21 @@ def file(tmp_path: Path, embeddings: NDArray[np.float32]) -> Path:
     return path
 
 
+# How much memory
+
+
+@pytest.mark.parametrize("command", [["select"], ["dedup", "--threshold", "0.9"]])
+def test_memory_is_limited_in_units(file: Path, command: list[str]) -> None:
+    name, *options = command
+    expected = succeed(name, file, *options).stdout
+    for enough in ("1000000000", "1GB", "1.5 GiB", "900MiB", "900mib"):
+        assert succeed(name, file, *options, "--max-memory", enough).stdout == expected
+    for little, size in (("1", 1), ("1kB", 1000), ("1KiB", 1024), ("1.5KiB", 1536)):
+        assert f"max_memory={size}" in fail(1, name, file, *options, "--max-memory", little)
+    for wrong in ("", "much", "1GX", "-1", "1 2", "1e9"):
+        assert "is no number of bytes" in fail(2, name, file, *options, "--max-memory", wrong)
+
+
 # What to keep
 
 
