@@ -23,6 +23,7 @@ from a sample.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ LONGEST = 256  # of a whole row as bytes
 WIDE = 256  # coordinates of a row from which on it is worth a copy in 16 bits
 WORDS_TOGETHER = 32  # kWordsTogether of kernels.hpp
 SHORT = 16  # coordinates in which cells are made
-SAMPLE, PAIRS, BLOCKS = 4096, 384, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
+SAMPLE, PAIRS, BLOCKS = 4096, 256, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
 CELLS_AT_ONCE = 2048  # compared with the sample
 SHORT_OF_MEMORY = 8 << 20  # bytes of a sample, or of two blocks, where large arrays lie in files
@@ -129,12 +130,14 @@ def sketch_of(rows: UnitRows, layout: Layout, engine: Engine) -> Sketch | None:
     n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
     sample = layout.sample[:PAIRS]
     block = _block_size(n, stride, _core.panel_width(engine.isa), engine)
+    lengths = _lengths(dim)
+    directions = Directions.of(layout.basis[:, : max(lengths, default=1) - 1], stride)
+    samples = [sample, *(part[:, :dim] for part in _some_blocks(rows, block, engine))]
+    along = [products(some, directions.matrix, engine) for some in samples] if lengths else []
     options: list[tuple[float, int]] = []
-    for length in [0] * (dim <= LONGEST) + _lengths(dim):
-        directions = Directions.of(layout.basis[:, : length - 1], stride) if length else None
-        z = sample.astype(np.float64) if directions is None else directions.short(sample, engine)
-        margin = _typical_margin(rows, directions, block, engine)
-        options.append((_cost(z, layout, margin, dim, length > 0, engine), length))
+    for length in [0] * (dim <= LONGEST) + lengths:
+        z, *of_blocks = [_leading(p, length) for p in along] if length else samples
+        options.append((_cost(z, layout, _typical_margin(of_blocks, engine), dim, length > 0, engine), length))
     cost, length = min(options)
     if cost >= TILE_COST + FLOAT_COST * dim and engine.sketch_from > 0:
         return None
@@ -153,13 +156,22 @@ def _block_size(n: int, stride: int, width: int, engine: Engine) -> int:
     return -(-wanted // width) * width
 
 
-def _typical_margin(rows: UnitRows, directions: Directions | None, block: int, engine: Engine) -> float:
-    """What rounding to bytes adds to the bound of a typical pair, by a few blocks."""
+def _some_blocks(rows: UnitRows, block: int, engine: Engine) -> list[Floats]:
+    """Every fourth row of a few blocks."""
+    starts = np.linspace(0, max(0, rows.n_distinct - block), BLOCKS).astype(int)
+    return [rows.gathered(np.arange(start, min(start + block, rows.n_distinct), 4), engine) for start in starts]
+
+
+def _leading(along: Floats, length: int) -> Doubles:
+    """About what `Directions.short` gives for as many coordinates, from the products with more directions."""
+    p = along[:, : length - 1].astype(np.float64)
+    return np.column_stack([p, np.sqrt(np.maximum(1 - np.einsum("ij,ij->i", p, p), 0))])
+
+
+def _typical_margin(blocks: Sequence[Floats | Doubles], engine: Engine) -> float:
+    """What rounding to bytes adds to the bound of a typical pair, by rows of a few blocks."""
     margins = []
-    for start in np.linspace(0, max(0, rows.n_distinct - block), BLOCKS).astype(int):
-        some = np.arange(start, min(start + block, rows.n_distinct), 4)
-        part = rows.gathered(some, engine)[:, : rows.dim]
-        z = part.astype(np.float64) if directions is None else directions.short(part, engine)
+    for z in blocks:
         norms = np.linalg.norm(z - z.mean(axis=0), axis=1)
         length = z.shape[1]
         finest = 225.0 if _core.has_narrow_sums(engine.isa) else np.inf
@@ -204,7 +216,7 @@ def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, s
     return near / (len(rows) * n_cells)
 
 
-def _cost(z: Doubles, layout: Layout, margin: float, dim: int, shorter: bool, engine: Engine) -> float:
+def _cost(z: Floats | Doubles, layout: Layout, margin: float, dim: int, shorter: bool, engine: Engine) -> float:
     """Time that the model expects for one pair."""
     pairs = np.triu_indices(len(z), 1)
     narrow = z.astype(np.float32)
