@@ -1,4 +1,7 @@
+#include <pybind11/stl.h>
+
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "core.hpp"
@@ -12,6 +15,7 @@ namespace {
 
 py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
                  const Array<std::int32_t>& indices, const Array<float>& similarities,
+                 const std::optional<Array<std::int32_t>>& first, const std::optional<Array<std::int32_t>>& class_of,
                  const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members,
                  const Array<std::int32_t>& removable, const Array<std::int32_t>& priority,
                  const Array<std::int64_t>& weights, std::int64_t n_remove, int n_threads, const std::string& isa,
@@ -20,9 +24,10 @@ py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::in
   const MatrixView view = view_rows(rows, dim);
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data(), weights.data()};
+  const cpu::ListNames names{first ? first->data() : nullptr, class_of ? class_of->data() : nullptr};
   cpu::RemovalLog log;
-  run_interruptibly(progress,
-                    [&](Watch& watch) { log = cpu::removal(plan, view, graph, classes, n_remove, room, watch); });
+  run_interruptibly(
+      progress, [&](Watch& watch) { log = cpu::removal(plan, view, graph, names, classes, n_remove, room, watch); });
   py::dict result;
   result["removed"] = moved(std::move(log.removed));
   result["costs"] = moved(std::move(log.costs));
@@ -38,9 +43,10 @@ py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::in
 void bind_removal(py::module_& module) {
   using py::arg;
   module.def("removal", &removal, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
-             arg("indices").noconvert(), arg("similarities").noconvert(), arg("member_ptr").noconvert(),
-             arg("members").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(),
-             arg("weights").noconvert(), arg("n_remove"), arg("n_threads"), arg("isa"), arg("block"), arg("progress"),
+             arg("indices").noconvert(), arg("similarities").noconvert(), arg("first").noconvert(),
+             arg("class_of").noconvert(), arg("member_ptr").noconvert(), arg("members").noconvert(),
+             arg("removable").noconvert(), arg("priority").noconvert(), arg("weights").noconvert(), arg("n_remove"),
+             arg("n_threads"), arg("isa"), arg("block"), arg("progress"),
              arg("room") = std::numeric_limits<std::int64_t>::max());
 }
 

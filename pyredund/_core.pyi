@@ -135,6 +135,8 @@ def removal(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
+    first: NDArray[np.int32] | None,
+    class_of: NDArray[np.int32] | None,
     member_ptr: NDArray[np.int64],
     members: NDArray[np.int32],
     removable: NDArray[np.int32],

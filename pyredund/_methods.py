@@ -108,9 +108,12 @@ def run(
         drawn = np.random.default_rng(seed).permutation(free)[: task.n_keep - len(task.must_keep)]
         kept = np.sort(np.concatenate([forced, drawn]))
         return Selection.from_kept(method, kept, *closest_kept(rows, kept, engine), n_reference=m)
+    # Removal reads lists of rows as they are: those of distinct rows would be as large again.
+    by_rows = graph is not None and rows.class_of is not None and method == "removal" and not task.refine
     if graph is not None:
         check_belongs(graph, rows, engine)
-        k, joined = int(np.diff(graph.indptr).max(initial=0)), distinct_graph(rows, graph)
+        k = int(np.diff(graph.indptr).max(initial=0))
+        joined = graph if by_rows else distinct_graph(rows, graph)
     else:
         k = neighbors_wanted(method, k, task)
         joined = search_distinct(rows, min(k, rows.n_distinct - 1), engine)
@@ -121,7 +124,8 @@ def run(
     if method == "removal":
         priority = np.concatenate([task.priority, np.zeros(m, dtype=np.int32)])
         n_keep = task.n_keep + m
-        log, costs = removal(rows, joined, n_keep, priority, forced, task.class_weights, engine, task.room)
+        weights = task.class_weights
+        log, costs = removal(rows, joined, n_keep, priority, forced, weights, engine, task.room, of_rows=by_rows)
         if task.refine:
             gone = np.zeros(rows.n_rows, dtype=bool)
             gone[log.removed] = True

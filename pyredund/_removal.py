@@ -71,11 +71,13 @@ def removal(
     weights: NDArray[np.int64],
     engine: Engine,
     room: int = 1 << 62,
+    *,
+    of_rows: bool = False,
 ) -> tuple[RemovalHistory, NDArray[np.int64]]:
     """Remove rows, but none of `forced`, until `n_keep` are left; what each removal cost is in units.
 
-    `priority` holds ranks, `graph` is that of the distinct rows, `weights` are theirs. Lists that replace those that
-    run out take up to `room` bytes.
+    `priority` holds ranks, `graph` is that of the distinct rows or (`of_rows`) of all, `weights` are those of the
+    distinct ones. Lists that replace those that run out take up to `room` bytes.
     """
     must_keep = np.zeros(rows.n_rows, dtype=bool)
     must_keep[forced] = True
@@ -92,6 +94,8 @@ def removal(
             graph.indptr,
             graph.indices,
             graph.similarities,
+            rows.first if of_rows else None,
+            class_of if of_rows else None,
             member_ptr,
             members,
             removable,

@@ -52,6 +52,16 @@ def test_worn_lists_are_renewed_in_one_search() -> None:
     few.verify(x)
 
 
+def test_near_equal_rows_may_go_in_any_order_of_priority() -> None:
+    # Everybody is at similarity 1 of everybody, lists hold the lowest rows, and these go first: lists wear out at once.
+    x = (1 + 1e-6 * np.random.default_rng(0).normal(size=(1200, 8))).astype(np.float32)
+    few, many = (pyredund.select(x, 100, k=k, priority=np.arange(1200)) for k in (4, 1199))
+    assert few.removed.tolist() == list(range(1100))
+    np.testing.assert_array_equal(few.removed, many.removed)
+    np.testing.assert_array_equal(few.representatives, many.representatives)
+    few.verify(x)
+
+
 @pytest.mark.parametrize("data", ALL)
 def test_lower_priority_goes_first_among_equal_costs(data: str) -> None:
     for seed in range(3):
@@ -77,11 +87,28 @@ def test_must_keep_rows_stay(data: str) -> None:
         assert_is_removal(selection, reference.removal(x, 5, must_keep=forced), x)
 
 
-def test_a_shared_graph_gives_the_same_selection() -> None:
-    for x in (smooth(60), half_duplicates(60)):
-        for k in (3, 59):
-            graph = pyredund.knn_graph(x, k)
-            np.testing.assert_array_equal(pyredund.select(x, 20, graph=graph).removed, pyredund.select(x, 20).removed)
+@pytest.mark.parametrize("data", ALL)
+@pytest.mark.parametrize("k", [1, 3, 20, 39])
+def test_a_given_graph_with_copies_in_its_lists_gives_the_rows_of_the_definition(data: str, k: int) -> None:
+    rng = np.random.default_rng(k)
+    for seed in range(3):
+        x = ALL[data](25, seed)[rng.integers(0, 25, size=40)]  # copies, shuffled
+        priority = rng.integers(0, 3, size=40)
+        found = pyredund.select(x, 1, graph=pyredund.knn_graph(x, k), priority=priority)
+        assert_is_removal(found, reference.removal(x, 1, priority.astype(float)), x)
+
+
+def test_a_given_list_of_nothing_but_copies_is_renewed() -> None:
+    x = np.repeat(smooth(30), 6, axis=0)
+    found = pyredund.select(x, 5, graph=pyredund.knn_graph(x, 4))
+    assert_is_removal(found, reference.removal(x, 5), x)
+
+
+def test_a_given_graph_may_list_all_other_distinct_rows() -> None:
+    x = smooth(6)[[0, 1, 2, 3, 4, 5, 5, 4, 3, 0]]
+    for k in (5, 7, 8, 9):
+        found = pyredund.select(x, 1, graph=pyredund.knn_graph(x, k), must_keep=[7])
+        assert_is_removal(found, reference.removal(x, 1, must_keep=(7,)), x)
 
 
 def test_same_bytes_for_every_instruction_set_thread_count_and_tile(isa: str) -> None:

@@ -16,53 +16,76 @@ namespace {
 // every kept row in float64 on one thread, some 20 to 30 times the cost of a pair in the search.
 constexpr std::int64_t kRenewalsPerSearch = 32;
 constexpr std::int64_t kFewRenewals = 64;
+constexpr std::int64_t kLongest = 256;  // neighbours of a list, unless they wear out fast
+// Rows that are equally near to many list the same few of them, and wear out all together when these go. Where less
+// than this share of the kept rows went since the last search, lists become twice as long, in so many bytes at most.
+constexpr std::int64_t kFastWear = 8;
+constexpr std::int64_t kBytesOfLists = std::int64_t{192} << 20;
 constexpr std::int64_t kBytesPerList = 48;  // beside its neighbours, while it is made
 constexpr std::int64_t kRowsPerCheck = 1024;
 
 }  // namespace
 
-KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph,
+KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
                      const std::vector<std::int32_t>& kept, std::int64_t room, Watch& watch)
     : plan_(plan),
       rows_(rows),
       graph_(graph),
+      names_(names),
       kept_(kept),
       watch_(watch),
+      n_kept_then_(rows.rows),
       first_(static_cast<std::size_t>(rows.rows), 0),
       renewed_(static_cast<std::size_t>(rows.rows), -1),
       complete_(static_cast<std::size_t>(rows.rows), 0) {
-  const std::int64_t average = rows.rows > 0 ? graph.indptr[rows.rows] / rows.rows : 0;
-  const std::int64_t room_of_row = room / std::max<std::int64_t>(rows.rows, 1) - kBytesPerList;
-  length_ = std::clamp<std::int64_t>(std::min(average, room_of_row / 8), 2, 256);
-  if (room_of_row / 8 < std::min<std::int64_t>(average, 256)) plan_.spare_bytes = 0;
-  std::vector<std::int32_t> listed_by(static_cast<std::size_t>(rows.rows), -1);
-  for (std::int32_t i = 0; i < rows.rows; ++i) {
-    for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
-      std::int32_t& lister = listed_by[graph.indices[e]];
+  const std::int64_t average = graph.n_rows > 0 ? graph.indptr[graph.n_rows] / graph.n_rows : 0;
+  const std::int64_t fit = (room / std::max<std::int64_t>(rows.rows, 1) - kBytesPerList) / 8;
+  length_ = std::clamp<std::int64_t>(std::min(average, fit), 2, kLongest);
+  longest_ = std::min(fit, kBytesOfLists / 8 / std::max<std::int64_t>(rows.rows, 1));
+  if (fit < std::min(average, kLongest)) plan_.spare_bytes = 0;
+  check_lists();
+  for (std::int32_t i = 0; i < rows.rows; ++i) complete_[i] = lists_all(i);
+}
+
+void KeptLists::check_lists() const {
+  std::vector<std::int32_t> listed_by(static_cast<std::size_t>(graph_.n_rows), -1);
+  for (std::int32_t i = 0; i < graph_.n_rows; ++i) {
+    for (std::int64_t e = graph_.indptr[i]; e < graph_.indptr[i + 1]; ++e) {
+      std::int32_t& lister = listed_by[graph_.indices[e]];
       if (lister == i)
         throw std::invalid_argument("graph must not list a neighbour twice, row " + std::to_string(i) + " does");
       lister = i;
     }
-    complete_[i] = graph.indptr[i + 1] - graph.indptr[i] == rows.rows - 1;
   }
+}
+
+// Whether the graph lists every other class for class i.
+bool KeptLists::lists_all(std::int32_t i) const {
+  const List row = list(i);
+  if (row.length < rows_.rows - 1) return false;
+  std::vector<char> is_listed(static_cast<std::size_t>(rows_.rows), 0);
+  for (std::int64_t at = 0; at < row.length; ++at) is_listed[row.id(at)] = 1;
+  is_listed[i] = 1;
+  return std::count(is_listed.begin(), is_listed.end(), 1) == rows_.rows;
 }
 
 KeptLists::List KeptLists::list(std::int32_t i) const {
   if (renewed_[i] >= 0) {
     const std::vector<std::int32_t>& ids = renewed_ids_[renewed_[i]];
-    return {ids.data(), renewed_similarities_[renewed_[i]].data(), static_cast<std::int64_t>(ids.size())};
+    return {ids.data(), renewed_similarities_[renewed_[i]].data(), static_cast<std::int64_t>(ids.size()), nullptr};
   }
-  const std::int64_t begin = graph_.indptr[i];
-  return {graph_.indices + begin, graph_.similarities + begin, graph_.indptr[i + 1] - begin};
+  const std::int64_t row = names_.first != nullptr ? names_.first[i] : i, begin = graph_.indptr[row];
+  return {graph_.indices + begin, graph_.similarities + begin, graph_.indptr[row + 1] - begin, names_.class_of};
 }
 
 Neighbor KeptLists::nearest(std::int32_t i, std::int32_t but) {
   for (;;) {
     const List row = list(i);
     std::int32_t& first = first_[i];
-    while (first < row.length && !kept_[row.ids[first]]) ++first;
+    while (first < row.length && !kept_[row.id(first)]) ++first;
     for (std::int64_t at = first; at < row.length; ++at) {
-      if (kept_[row.ids[at]] && row.ids[at] != but) return {row.ids[at], row.similarities[at]};
+      const std::int32_t id = row.id(at);
+      if (kept_[id] && id != but && id != i) return {id, row.similarities[at]};
     }
     if (complete_[i]) return {-1, -1.0f};
     renew(i);
@@ -74,7 +97,7 @@ void KeptLists::for_each_tied(std::int32_t i, float similarity, const std::funct
   const List row = list(i);
   std::int64_t at = first_[i];
   for (; at < row.length && row.similarities[at] == similarity; ++at) {
-    if (kept_[row.ids[at]]) visit(row.ids[at]);
+    if (kept_[row.id(at)]) visit(row.id(at));
   }
   if (at < row.length || complete_[i] || enough()) return;
   for (std::int64_t j = 0; j < rows_.rows; ++j) {  // the tie may go on beyond the list's end
@@ -135,6 +158,8 @@ void KeptLists::renew_all() {
     ids.push_back(static_cast<std::int32_t>(j));
   }
   const auto n_kept = static_cast<std::int64_t>(ids.size());
+  if (n_kept_then_ - n_kept < n_kept_then_ / kFastWear && 2 * length_ <= longest_) length_ *= 2;
+  n_kept_then_ = n_kept;
   const GatheredRows kept_rows(rows_, ids.data(), n_kept, watch_);
   // A kept row is no neighbour of itself, so its list may be one shorter than that of a row that is gone.
   const std::int64_t length = std::min(length_, n_kept - 1);
@@ -147,6 +172,7 @@ void KeptLists::renew_all() {
   all_indptr_.resize(static_cast<std::size_t>(rows_.rows + 1));
   for (std::int64_t i = 0; i <= rows_.rows; ++i) all_indptr_[i] = i * length;
   graph_ = {all_indptr_.data(), all_ids_.data(), all_similarities_.data(), rows_.rows};
+  names_ = {};
   n_renewals_ = 0;
   renewed_ids_.clear();
   renewed_similarities_.clear();

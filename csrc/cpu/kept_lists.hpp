@@ -14,6 +14,13 @@ struct Neighbor {
   float similarity;
 };
 
+// Where the graph is one of rows, but lists are wanted of the classes that they form: class c takes the list of row
+// first[c], in which row r stands for class class_of[r]. Null: the graph is one of classes.
+struct ListNames {
+  const std::int32_t* first = nullptr;
+  const std::int32_t* class_of = nullptr;
+};
+
 // The nearest kept rows of every row while rows are taken away, exact however few neighbours the graph lists.
 // A row's list is the beginning of its ranking of the other rows. When no kept row is left in it, the row's
 // ranking of what is kept is computed afresh; when that happens often, all lists are, in one search.
@@ -21,8 +28,8 @@ class KeptLists {
  public:
   // `kept[i]` is non-zero while row i is kept; rows may only ever be taken away. `room`: bytes that lists computed here
   // may take, as far as two neighbours a row fit.
-  KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const std::vector<std::int32_t>& kept,
-            std::int64_t room, Watch& watch);
+  KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
+            const std::vector<std::int32_t>& kept, std::int64_t room, Watch& watch);
 
   // The first kept row in the ranking of row i, other than i and `but`.
   Neighbor nearest(std::int32_t i, std::int32_t but = -1);
@@ -37,8 +44,13 @@ class KeptLists {
     const std::int32_t* ids;
     const float* similarities;
     std::int64_t length;
+    const std::int32_t* names;  // of the ids; null: they are classes
+
+    std::int32_t id(std::int64_t at) const { return names != nullptr ? names[ids[at]] : ids[at]; }
   };
 
+  void check_lists() const;
+  bool lists_all(std::int32_t i) const;
   List list(std::int32_t i) const;
   void renew(std::int32_t i);
   void renew_all();
@@ -47,10 +59,13 @@ class KeptLists {
   SearchPlan plan_;
   MatrixView rows_;
   NeighborGraph graph_;
+  ListNames names_;
   const std::vector<std::int32_t>& kept_;
   Watch& watch_;
   std::int64_t length_;                // of a list computed here
+  std::int64_t longest_;               // that lists may become where they wear out fast
   std::int64_t n_renewals_ = 0;        // scans of all kept rows since the last search
+  std::int64_t n_kept_then_;           // kept rows at the last search
   std::vector<std::int32_t> first_;    // where in its list a row's first kept neighbour can be
   std::vector<std::int32_t> renewed_;  // place of a row's renewed list, -1: it is the graph's
   std::vector<std::vector<std::int32_t>> renewed_ids_;

@@ -27,12 +27,12 @@ bool goes_later(const Candidate& a, const Candidate& b) {
 
 class Removal {
  public:
-  Removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes,
-          std::int64_t room, Watch& watch)
+  Removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
+          const RowClasses& classes, std::int64_t room, Watch& watch)
       : n_classes_(rows.rows),
         classes_(classes),
         live_(static_cast<std::size_t>(rows.rows)),
-        lists_(plan, rows, graph, live_, room, watch),
+        lists_(plan, rows, graph, names, live_, room, watch),
         first_served_(static_cast<std::size_t>(rows.rows), -1),
         next_served_(static_cast<std::size_t>(rows.rows), -1),
         similarity_(static_cast<std::size_t>(rows.rows), 1.0f),
@@ -171,10 +171,10 @@ class Removal {
 
 }  // namespace
 
-RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes,
-                   std::int64_t n_remove, std::int64_t room, Watch& watch) {
+RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
+                   const RowClasses& classes, std::int64_t n_remove, std::int64_t room, Watch& watch) {
   if (n_remove == 0) return {};
-  return Removal(plan, rows, graph, classes, room, watch).run(n_remove);
+  return Removal(plan, rows, graph, names, classes, room, watch).run(n_remove);
 }
 
 }  // namespace pyredund::cpu

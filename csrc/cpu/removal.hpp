@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/kept_lists.hpp"
 #include "cpu/knn_graph.hpp"
 #include "neighbor_graph.hpp"
 
@@ -33,8 +34,8 @@ struct RemovalLog {
 // Takes `n_remove` rows away, always the one whose removal costs least: the loss, in the weighted sum over all
 // rows, of similarity to the nearest kept row. Ties: lower priority, then lower similarity to the second nearest row
 // not identical to it, then higher index. `rows` are the distinct rows, `graph` the beginning of each one's
-// ranking of the others. Lists that replace those that run out take up to `room` bytes.
-RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const RowClasses& classes,
-                   std::int64_t n_remove, std::int64_t room, Watch& watch);
+// ranking of the others, or with `names` of each row's. Lists that replace those that run out take up to `room` bytes.
+RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
+                   const RowClasses& classes, std::int64_t n_remove, std::int64_t room, Watch& watch);
 
 }  // namespace pyredund::cpu
