@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,63 @@ class InsertionHistory:
         return representatives, similarity[self.class_of]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What the log of an insertion is made from.
+
+    Classes are entered in the order of `entered`, by the picks at places `entries`, the first `n_forced` by force.
+    """
+
+    entered: NDArray[np.int32]
+    entries: NDArray[np.int64]
+    n_forced: int
+    tie_order: NDArray[np.int64]
+    rows: UnitRows
+    graph: NeighborGraph
+    engine: Engine
+
+    def log(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Changes of the closest picks: `indptr`, `places` and `similarities` of a history."""
+        with self.engine.reporting("representatives") as report:
+            indptr, places, similarities = _core.closest_prefix(
+                self.rows.matrix,
+                self.rows.dim,
+                self.graph.indptr,
+                self.graph.indices,
+                self.graph.similarities,
+                self.entered,
+                self.n_forced,
+                self.tie_order,
+                self.engine.n_threads,
+                self.engine.isa,
+                self.engine.block,
+                report,
+            )
+        return indptr, self.entries[places], similarities
+
+
+class PendingHistory(InsertionHistory):
+    """A history that makes its log when it is first asked for it, which takes longer than to pick the rows.
+
+    Until then it holds on to the rows and the graph.
+    """
+
+    def __init__(self, picked: NDArray[np.int64], class_of: NDArray[np.int32], n_forced: int, source: _Source) -> None:
+        vars(self).update(picked=picked, class_of=class_of, n_forced=n_forced, _source=source)
+
+    def __getattr__(self, name: str) -> object:  # of what is not there yet
+        if name not in ("indptr", "places", "similarities"):
+            raise AttributeError(name)
+        source = vars(self)["_source"]
+        if source is not None:  # else another thread has made it just now
+            vars(self).update(zip(("indptr", "places", "similarities"), source.log(), strict=True))
+            vars(self)["_source"] = None
+        return vars(self)[name]
+
+    def __reduce__(self) -> tuple[type[InsertionHistory], tuple[object, ...]]:
+        return InsertionHistory, tuple(getattr(self, part.name) for part in fields(InsertionHistory))
+
+
 def history_of(
     picked: NDArray[np.int64], n_forced: int, rows: UnitRows, graph: NeighborGraph, engine: Engine
 ) -> InsertionHistory | None:
@@ -59,22 +116,9 @@ def history_of(
     entered = class_of[picked[entries]]
     if (rows.first[entered] != picked[entries]).any():
         return None
-    with engine.reporting("representatives") as report:
-        indptr, places, similarities = _core.closest_prefix(
-            rows.matrix,
-            rows.dim,
-            graph.indptr,
-            graph.indices,
-            graph.similarities,
-            entered,
-            int((entries < n_forced).sum()),
-            picked[entries],
-            engine.n_threads,
-            engine.isa,
-            engine.block,
-            report,
-        )
-    return InsertionHistory(picked, indptr, entries[places], similarities, class_of, n_forced)
+    n_entered = int((entries < n_forced).sum())
+    source = _Source(entered, entries, n_entered, picked[entries], rows, graph, engine.quiet())
+    return PendingHistory(picked, class_of, n_forced, source)
 
 
 def insertion(

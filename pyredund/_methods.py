@@ -131,20 +131,19 @@ def run(
             gone[log.removed] = True
             return _refined(method, task, np.flatnonzero(~gone), joined, k, engine)
         return Selection.from_removal(log, task.in_similarity(costs), k, m)
-    gains = None
     if method == "kcenter":
         picked, history = kcenter(rows, joined, task.n_keep + m, forced, engine)
+        if history is not None:
+            return Selection.from_picks(method, history, task.n_keep, None, k or None, m)
+        closest, gains = closest_kept(rows, np.sort(picked), engine), None
     else:
         picked, gained = insertion(rows, joined, task.n_keep + m, forced, task.class_weights, engine)
         if task.refine:
             return _refined(method, task, np.sort(picked), joined, k, engine)
         gains = task.in_similarity(gained)[picked < task.n_rows]
         history = history_of(picked, len(forced), rows, joined, engine)
-    if history is not None:
-        return Selection.from_picks(method, history, task.n_keep, gains, k or None, m)
-    kept = np.sort(picked)
-    closest = closest_kept(rows, kept, engine)
-    return Selection.from_kept(method, kept, *closest, picked, gains, k or None, n_reference=m)
+        closest = closest_kept(rows, np.sort(picked), engine, Listed(joined, are_even=False))
+    return Selection.from_kept(method, np.sort(picked), *closest, picked, gains, k or None, history, m)
 
 
 def _refined(

@@ -107,7 +107,8 @@ class Selection(SelectionFields):
 
         Notes
         -----
-        Time and memory O(n).
+        Time and memory O(n). Insertion makes its log at the first call of `at`, `curve` or `save`, which takes longer
+        than the selection after its graph, and holds the unit rows and the graph until then.
 
         Examples
         --------
@@ -129,7 +130,7 @@ class Selection(SelectionFields):
         why = "must_keep" if self.groups is None else "must_keep, groups"
         downwards = f"from {fewest} ({why}) to {size}" if fewest else f"at most {size}"
         bounds = {RemovalHistory: f"at least {size}", InsertionHistory: downwards}
-        bound = bounds.get(type(self._history), f"{size}")
+        bound = next((bounds[kind] for kind in bounds if isinstance(self._history, kind)), f"{size}")
         refine = ", refine=True" if self.refined else ""
         instead = f"call select(embeddings, keep={keep!r}, method={self.method!r}{refine}) instead"
         if self.threshold is not None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import reference_selection as reference
 from embeddings import ALL, half_duplicates, smooth
 
 import pyredund
+from pyredund import _core
 
 
 def assert_is_insertion(selection: pyredund.Selection, expected: reference.Insertion, x: np.ndarray) -> None:
@@ -50,6 +55,37 @@ def test_every_smaller_size_is_in_the_log(data: str, k: int) -> None:
             at = full.at(keep)
             for name in ("indices", "removed", "picked", "representatives", "similarities", "gains", "mask"):
                 np.testing.assert_array_equal(getattr(at, name), getattr(other, name), err_msg=f"{name} at {keep}")
+
+
+@pytest.mark.parametrize("ask", ["at", "curve", "save", "pickle"])
+def test_the_log_is_made_once_when_it_is_asked_for(ask: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, made = half_duplicates(60), 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal made
+        made += 1
+        return core(*arguments)
+
+    core = _core.closest_prefix
+    monkeypatch.setattr(_core, "closest_prefix", counted)
+    selection = pyredund.select(x, 20, method="insertion", k=4, progress=lambda done, total: None)
+    assert made == 0
+    other = selection
+    if ask == "at":
+        selection.at(5)
+    elif ask == "curve":
+        selection.curve()
+    elif ask == "save":
+        selection.save(tmp_path / "selection.npz")
+        other = pyredund.Selection.load(tmp_path / "selection.npz")
+    else:
+        other = pickle.loads(pickle.dumps(selection))
+    assert made == 1
+    expected = pyredund.select(x, 7, method="insertion", k=4)
+    for found in (selection.at(7), other.at(7)):
+        np.testing.assert_array_equal(found.representatives, expected.representatives)
+        np.testing.assert_array_equal(found.similarities, expected.similarities)
+    assert made == 1
 
 
 def test_sizes_whose_ties_the_log_cannot_decide_are_refused() -> None:
