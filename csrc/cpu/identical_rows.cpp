@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "scratch_space.hpp"
@@ -111,22 +112,29 @@ DistinctGraph collapse_lists(const NeighborGraph& graph, const std::int32_t* cla
   DistinctGraph found;
   found.indptr.reserve(static_cast<std::size_t>(n_distinct) + 1);
   found.indptr.push_back(0);
-  found.indices.reserve(static_cast<std::size_t>(most));
-  found.similarities.reserve(static_cast<std::size_t>(most));
+  found.indices.resize(static_cast<std::size_t>(most));
+  found.similarities.resize(static_cast<std::size_t>(most));
+  std::int64_t n_found = 0;
   std::vector<std::int32_t> listed_by(static_cast<std::size_t>(n_distinct), -1);
   for (std::int32_t c = 0; c < n_distinct; ++c) {
     if (c % 4096 == 0) check(watch);
-    listed_by[c] = c;  // no class is its own neighbour
     const std::int32_t row = members.members[members.member_ptr[c]];
-    for (std::int64_t e = graph.indptr[row]; e < graph.indptr[row + 1]; ++e) {
+    const std::int64_t begin = graph.indptr[row], end = graph.indptr[row + 1];
+    const float* const similarity = graph.similarities;
+    for (std::int64_t e = begin; e < end; ++e) {
       const std::int32_t other = class_of[graph.indices[e]];
-      if (listed_by[other] == c) continue;
-      listed_by[other] = c;
-      found.indices.push_back(other);
-      found.similarities.push_back(graph.similarities[e]);
+      if (other == c) continue;  // no class is its own neighbour
+      // Rows of a class are equally similar, so only among equals is it looked up whether a class is listed already.
+      const bool has_equal =
+          (e > begin && similarity[e - 1] == similarity[e]) || (e + 1 < end && similarity[e + 1] == similarity[e]);
+      if (has_equal && std::exchange(listed_by[other], c) == c) continue;
+      found.indices[n_found] = other;
+      found.similarities[n_found++] = similarity[e];
     }
-    found.indptr.push_back(static_cast<std::int64_t>(found.indices.size()));
+    found.indptr.push_back(n_found);
   }
+  found.indices.resize(static_cast<std::size_t>(n_found));
+  found.similarities.resize(static_cast<std::size_t>(n_found));
   return found;
 }
 
