@@ -50,7 +50,9 @@ class Removal {
     heap_.reserve(static_cast<std::size_t>(n_classes_));
     for (std::int32_t c = 0; c < n_classes_; ++c) {
       if (c % 4096 == 0) check(watch);
-      if (classes.removable[c] > 0) heap_.push_back(candidate(c, second_similarity(c)));
+      if (classes.removable[c] == 0) continue;
+      heap_.push_back(candidate(c, second_similarity(c)));
+      if (live_[c] == 1) heap_.back().cost = cost_of(c);  // or else every candidate would come up once to learn it
     }
     std::make_heap(heap_.begin(), heap_.end(), goes_later);
   }
