@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pyredund._engine import Engine
 from pyredund._inputs import row_source
 from pyredund._unit_rows import unit_rows
 
+AT_ONCE = 50_000  # random graphs, and as many for every so many in PYREDUND_TRIALS
 THRESHOLDS = [0.01, 0.5, 0.9, 0.99999994, 1.0]
 
 
@@ -144,7 +146,8 @@ def visit_graphs(n_graphs: int, seed: int) -> None:
 
 
 def test_cover_and_packing_hold_on_many_small_graphs() -> None:
-    visit_graphs(50_000, seed=0)
+    for seed in range(0, int(os.environ.get("PYREDUND_TRIALS", AT_ONCE)), AT_ONCE):
+        visit_graphs(AT_ONCE, seed)
 
 
 def at_angles(degrees: list[float]) -> NDArray[np.float64]:
