@@ -12,7 +12,7 @@ import pytest
 from benchmarks.fashion_mnist import analysis, arms, cache, findings, images, report
 from benchmarks.fashion_mnist.images import LabelledImages
 from benchmarks.fashion_mnist.recipe import PUBLISHED, RECIPES, SMALL
-from benchmarks.fashion_mnist.results import Results
+from benchmarks.fashion_mnist.results import Results, file_name
 from benchmarks.fashion_mnist.units import AS_PUBLISHED, HONEST, Unit, figures, pending, plan
 
 SELECTIONS = ("removal", "insertion", "kcenter", "agglomerative-by-class", "removal-by-class", "insertion-by-class")
@@ -217,12 +217,29 @@ def test_the_report_goes_between_its_marks_with_its_plots(tmp_path: Path) -> Non
     assert "At keep 0.1, better than the stratified random sample beyond the interval: removal by" in results
     assert "| removal | " in readme
     pictures = sorted(path.name for path in (tmp_path / "plots").iterdir())
-    assert pictures == [f"digits-small-honest-cpu-{what}.png" for what in ("0.1", "0.9", "sizes")]
+    assert pictures == [f"digits-small-honest-here-{what}.png" for what in ("0.1", "0.9", "sizes")]
     for picture in pictures:
         assert f"plots/{picture}" in results
     (tmp_path / "README.md").write_text("no marks")
     with pytest.raises(ValueError, match="must hold the lines <!-- fashion-mnist"):
         report.write(folder, tmp_path / "RESULTS.md", tmp_path / "README.md")
+
+
+def test_machines_are_reported_apart_and_each_has_plots_of_its_own(tmp_path: Path) -> None:
+    for number, machine in enumerate(("Intel(R) Xeon(R) Processor", "AMD EPYC")):
+        lines = [entry | {"machine": machine} for entry in entries(np.random.default_rng(number), LIFTS, 0.1, 5)]
+        path = tmp_path / "results" / f"{file_name('digits', 'small', machine)}.jsonl"
+        for line in lines:  # the same keys
+            Results(path).add(line["key"], line)
+    for name, mark in (("RESULTS.md", "results"), ("README.md", "fashion-mnist")):
+        (tmp_path / name).write_text("\n".join(report.marks(mark)))
+    report.write(tmp_path / "results", tmp_path / "RESULTS.md", tmp_path / "README.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    for machine, plain in (("Intel(R) Xeon(R) Processor", "intel-xeon-processor"), ("AMD EPYC", "amd-epyc")):
+        assert text.count(f"## the bundled digits, small network, evaluated honestly, {machine}\n") == 1
+        assert text.count(f"- 30 trainings on {machine}, ") == 1
+        assert f"plots/digits-small-honest-{plain}-sizes.png" in text
+        assert (tmp_path / "plots" / f"digits-small-honest-{plain}-0.1.png").is_file()
 
 
 def test_every_recipe_can_be_named_in_the_report() -> None:

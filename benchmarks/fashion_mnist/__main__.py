@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, check, rows_of
 from benchmarks.fashion_mnist.images import KNOWN, LabelledImages, load
 from benchmarks.fashion_mnist.presets import LISTED, PRESETS
-from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results
+from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results, file_name
 from benchmarks.fashion_mnist.units import LIST_SIZE, SPLITS, Unit, pending, plan, pools_of, runner
 from pyredund._files import written_whole
 
@@ -56,7 +56,7 @@ def main() -> None:
     "--jobs", type=click.IntRange(1), help="Trainings at once, a thread each. Default: CPU cores; 1 on a GPU."
 )
 @click.option("--compile/--no-compile", "compiled", default=False, help="Let torch.compile make the training step.")
-@click.option("--results", "path", type=click.Path(dir_okay=False, path_type=Path), help="Default: beside the program.")
+@click.option("--results", "path", type=click.Path(dir_okay=False, path_type=Path), help="Default: one a machine.")
 def run(
     name: str,
     preset: str,
@@ -90,9 +90,7 @@ def run(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     units = plan(data.name, chosen.recipe.name, splits or chosen.splits, arms, sizes)
-    place = device_named(device).type
-    results = Results(path or FOLDER / f"{data.name}-{chosen.recipe.name}-{place}.jsonl")
-    on_cpu = place == "cpu"
+    on_cpu = device_named(device).type == "cpu"
     jobs = jobs or (len(os.sched_getaffinity(0)) if on_cpu else 1)
     if jobs > 1:
         prepare(units, data, listed)
@@ -100,6 +98,7 @@ def run(
     if on_cpu:
         torch.set_num_threads(1)
     made = origin(device, torch.get_num_threads(), command())
+    results = Results(path or FOLDER / f"{file_name(data.name, chosen.recipe.name, made['machine'])}.jsonl")
     train = runner(data, chosen.recipe, listed=listed, device=device, compiled=compiled, made=made)
     for unit in pending(units, results, shard, minutes):
         found = train(unit)

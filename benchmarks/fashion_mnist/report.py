@@ -11,7 +11,7 @@ from benchmarks.fashion_mnist.analysis import Cell, cells, difference, matched
 from benchmarks.fashion_mnist.arms import LIKE, LIST, title
 from benchmarks.fashion_mnist.findings import against_stratified, redundancy_or_balance, selections
 from benchmarks.fashion_mnist.plots import courses, sizes
-from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results
+from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results, file_name
 from benchmarks.fashion_mnist.selected import Make, read
 from benchmarks.fashion_mnist.units import HONEST
 
@@ -92,8 +92,7 @@ def section(entries: list[dict[str, Any]], made: dict[float, dict[str, Make]], p
     """Everything about one data set, recipe, way to evaluate and machine."""
     found = cells(entries)
     first = entries[0]
-    place = "gpu" if first["precision"].startswith("bfloat16") else "cpu"
-    name = f"{first['data']}-{first['recipe']}-{first['split'].replace(' ', '-')}-{place}"
+    name = file_name(*(first[field] for field in ("data", "recipe", "split", "machine")))
     lines = [f"## {heading(first)}", "", sources(entries), ""]
     lines += statements(found)
     for keep in keeps_of(found):
@@ -160,9 +159,10 @@ def write(folder: Path = FOLDER, into: Path = RESULTS, readme: Path = README) ->
 
 
 def heading(entry: dict[str, Any]) -> str:
-    """Data set, recipe and way to evaluate of a result."""
+    """Data set, recipe, way to evaluate and machine of a result."""
     how = "honestly" if entry["split"] == HONEST else entry["split"]
-    return f"{TITLES.get(entry['data'], entry['data'])}, {RECIPE_TITLES[entry['recipe']]}, evaluated {how}"
+    data, recipe = TITLES.get(entry["data"], entry["data"]), RECIPE_TITLES[entry["recipe"]]
+    return f"{data}, {recipe}, evaluated {how}, {entry['machine']}"
 
 
 def summary(entries: list[dict[str, Any]]) -> str:
@@ -176,7 +176,7 @@ def summary(entries: list[dict[str, Any]]) -> str:
         for arm in arms
     ]
     whole = f"; with all rows {100 * full.mean:.2f} % ({len(full.accuracy)} seeds)" if full else ""
-    head = f"**{heading(entries[0])}, {entries[0]['machine']}**{whole}"
+    head = f"**{heading(entries[0])}**{whole}"
     return f"{head}\n\n" + markdown(("arm", *(f"keep {keep:g}" for keep in keeps)), rows)
 
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
 SELECTIONS = "selections.json"  # what the selections are made of
+
+
+def file_name(*parts: str) -> str:
+    """Name of data set, recipe and machine that a file's name can hold.
+
+    What is compared comes from one machine, so each has files of its own.
+    """
+    plain = re.sub(r"\((R|TM)\)", "", " ".join(parts), flags=re.IGNORECASE)
+    return re.sub(r"[^\w.]+", "-", plain).strip("-").lower()
 
 
 class Results:
