@@ -83,6 +83,8 @@ def test_the_published_rate_falls_after_60_and_80_of_100_epochs() -> None:
     rates = [PUBLISHED.rate_at(epoch * steps, steps) for epoch in (0, 59, 60, 79, 80, 99)]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     assert PUBLISHED.steps_of(129) == 1  # an image left alone joins the batch before it
+    trial = PUBLISHED.shortened(2)
+    assert (trial.name, trial.rounds, trial.milestones) == ("published-2-rounds", 2, (1, 2))
 
 
 def test_the_small_recipe_takes_as_many_steps_for_every_size_that_is_not_tiny() -> None:

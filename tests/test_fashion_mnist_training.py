@@ -131,6 +131,35 @@ def test_the_command_finishes_what_an_earlier_one_left(tmp_path: Path, monkeypat
         assert message in refused.stderr
 
 
+def test_a_trial_takes_fewer_rows_and_rounds_under_names_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
+    made = embedding._trained
+    monkeypatch.setattr(embedding, "_trained", lambda data, kind: made(data, kind, epochs=1))
+    path, listed = tmp_path / "found.jsonl", tmp_path / "list.npy"
+    np.save(listed, np.arange(0, 1000, 2))
+    trial = ["run", "--data", "digits", "--preset", "published", "--rows", "200", "--rounds", "2"]
+    given = [*trial, "--keep", "0.75", "--seeds", "1", "--jobs", "1", "--device", "cpu"]
+    refused = CliRunner().invoke(main, given)
+    assert refused.exit_code == 2
+    assert "need --results FILE" in refused.stderr
+    more = ["--list", str(listed), "--results", str(path), "--arm", "removal-supervised"]
+    arms = [word for arm in ("full", "removal", "like-list") for word in ("--arm", arm)]
+    done = CliRunner().invoke(main, [*given, *more, *arms], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = Results(path).read()
+    kept = {(entry["arm"], entry["split"]): entry["rows"] for entry in found.values()}
+    assert len(kept) == len(found) == 4 * 2
+    for split, pool, kept_by_removal in (("honest", 190, 143), ("as published", 200, 150)):
+        assert kept["full", split] == pool
+        assert kept["removal", split] == kept["removal-supervised", split] == kept_by_removal
+    assert kept["like-list", "honest"] < kept["like-list", "as published"] == 100  # of those among the first 200
+    for key, entry in found.items():
+        assert key.startswith("digits-200-rows/published-2-rounds/")
+        assert len(entry["losses"]) == 2
+
+
 def test_folders_and_archives_are_data_too(tmp_path: Path, digits: LabelledImages) -> None:
     from PIL import Image
 

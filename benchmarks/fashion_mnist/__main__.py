@@ -56,6 +56,8 @@ def main() -> None:
     "--jobs", type=click.IntRange(1), help="Trainings at once, a thread each. Default: CPU cores; 1 on a GPU."
 )
 @click.option("--compile/--no-compile", "compiled", default=False, help="Let torch.compile make the training step.")
+@click.option("--rounds", type=click.IntRange(1), help="A trial of the code: so many instead of the recipe's.")
+@click.option("--rows", type=click.IntRange(1), help="A trial of the code: the first so many images.")
 @click.option("--results", "path", type=click.Path(dir_okay=False, path_type=Path), help="Default: one a machine.")
 def run(
     name: str,
@@ -70,6 +72,8 @@ def run(
     device: str,
     jobs: int | None,
     compiled: bool,
+    rounds: int | None,
+    rows: int | None,
     path: Path | None,
 ) -> None:
     """Train every unit that has no result yet."""
@@ -79,17 +83,20 @@ def run(
     from benchmarks.fashion_mnist.origin import origin
 
     chosen = PRESETS[preset]
+    recipe = chosen.recipe if rounds is None else chosen.recipe.shortened(rounds)
+    if path is None and (rounds, rows) != (None, None):
+        raise click.UsageError("--rounds and --rows need --results FILE: figures of a trial mean nothing")
     arms = arms or chosen.arms + (LISTED if listed else ())
     sizes = [(keep, min(number, seeds or number)) for keep, number in chosen.sizes if not keeps or keep in keeps]
     if not sizes:
         raise click.UsageError(f"--keep must be among {', '.join(str(keep) for keep, _ in chosen.sizes)}, got {keeps}")
     try:
-        data = load(name)
+        data = load(name) if rows is None else load(name).first(rows)
         for arm in arms:
             check(arm, listed)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    units = plan(data.name, chosen.recipe.name, splits or chosen.splits, arms, sizes)
+    units = plan(data.name, recipe.name, splits or chosen.splits, arms, sizes)
     on_cpu = device_named(device).type == "cpu"
     jobs = jobs or (len(os.sched_getaffinity(0)) if on_cpu else 1)
     if jobs > 1:
@@ -98,8 +105,8 @@ def run(
     if on_cpu:
         torch.set_num_threads(1)
     made = origin(device, torch.get_num_threads(), command())
-    results = Results(path or FOLDER / f"{file_name(data.name, chosen.recipe.name, made['machine'])}.jsonl")
-    train = runner(data, chosen.recipe, listed=listed, device=device, compiled=compiled, made=made)
+    results = Results(path or FOLDER / f"{file_name(data.name, recipe.name, made['machine'])}.jsonl")
+    train = runner(data, recipe, listed=listed, device=device, compiled=compiled, made=made)
     for unit in pending(units, results, shard, minutes):
         found = train(unit)
         results.add(unit.key, found)

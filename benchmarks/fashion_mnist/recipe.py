@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Recipe:
         """Steps of each round."""
         epoch = max(1, math.ceil((rows - 1) / self.batch))
         return epoch if self.steps is None else min(self.steps, math.ceil(epoch * self.most_epochs / self.rounds))
+
+    def shortened(self, rounds: int) -> Recipe:
+        """The same in fewer rounds, and under another name: to try the code."""
+        milestones = tuple(round(milestone * rounds / self.rounds) for milestone in self.milestones)
+        return replace(self, name=f"{self.name}-{rounds}-rounds", rounds=rounds, milestones=milestones)
 
     def rate_at(self, step: int, steps: int) -> float:
         """Learning rate at a step, `steps` being those of a round."""
