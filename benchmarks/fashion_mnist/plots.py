@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fashion_mnist.analysis import Cell, difference
-from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, title
+from benchmarks.fashion_mnist.arms import BASELINES, LIKE, LIST, SUPERVISED, title
 from pyredund._files import written_whole
 
 BLACK = "#000000"
@@ -23,11 +23,13 @@ OTHERS = ("#2f6fb3", "#8e44ad", "#b8860b", "#c0392b", "#16a085", "#7f8c8d", "#34
 
 
 def style(arm: str, arms: list[str]) -> dict[str, Any]:
-    """One colour an arm, the same in every plot; random ones dashed."""
-    others = [name for name in arms if name not in COLOURS]
-    colour = COLOURS.get(arm) or OTHERS[others.index(arm) % len(OTHERS)]
+    """One colour a method, the same in every plot; random ones dashed, those in the supervised embedding dotted."""
+    name = arm.removesuffix(SUPERVISED)
+    others = list(dict.fromkeys(found for other in arms if (found := other.removesuffix(SUPERVISED)) not in COLOURS))
+    colour = COLOURS.get(name) or OTHERS[others.index(name) % len(OTHERS)]
     drawn = arm in BASELINES[1:] or arm.startswith(LIKE)
-    return {"color": colour, "linestyle": "--" if drawn else "-", "linewidth": 1.6, "label": title(arm)}
+    lines = ("-.", ":") if arm != name else ("--", "-")
+    return {"color": colour, "linestyle": lines[not drawn], "linewidth": 1.6, "label": title(arm)}
 
 
 def courses(entries: list[dict[str, Any]], keep: float, path: Path) -> None:

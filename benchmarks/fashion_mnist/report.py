@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.fashion_mnist.analysis import Cell, cells, difference, matched
-from benchmarks.fashion_mnist.arms import LIKE, LIST, title
+from benchmarks.fashion_mnist.arms import LIKE, title
 from benchmarks.fashion_mnist.findings import against_stratified, redundancy_or_balance, selections
 from benchmarks.fashion_mnist.plots import courses, sizes
 from benchmarks.fashion_mnist.results import FOLDER, SELECTIONS, Results, file_name
@@ -84,7 +84,11 @@ def keeps_of(found: Cells) -> list[float]:
 def statements(found: Cells) -> list[str]:
     """What was found, sentence by sentence."""
     lines = [against_stratified(found, keep) for keep in keeps_of(found) if selections(found, keep)]
-    parts = [redundancy_or_balance(found, arm, keep) for keep in keeps_of(found) for arm in ("removal", LIST)]
+    parts = [
+        redundancy_or_balance(found, arm.removeprefix(LIKE), keep)
+        for arm, keep in sorted(found, key=lambda place: (place[1], place[0]))
+        if arm.startswith(LIKE)
+    ]
     return [f"- {line}" for line in lines + [part for part in parts if part is not None]]
 
 
