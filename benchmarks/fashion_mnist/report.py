@@ -92,7 +92,7 @@ def statements(found: Cells) -> list[str]:
     return [f"- {line}" for line in lines + [part for part in parts if part is not None]]
 
 
-def section(entries: list[dict[str, Any]], made: dict[float, dict[str, Make]], plots: Path) -> str:
+def section(entries: list[dict[str, Any]], plots: Path) -> str:
     """Everything about one data set, recipe, way to evaluate and machine."""
     found = cells(entries)
     first = entries[0]
@@ -101,8 +101,6 @@ def section(entries: list[dict[str, Any]], made: dict[float, dict[str, Make]], p
     lines += statements(found)
     for keep in keeps_of(found):
         lines += ["", f"### keep = {keep:g}", "", table(found, keep)]
-        if keep in made:
-            lines += ["", composition(made[keep])]
     plots.mkdir(exist_ok=True)
     sizes(found, plots / f"{name}-sizes.png")
     lines += ["", f"![accuracy against the share kept](plots/{name}-sizes.png)"]
@@ -126,6 +124,12 @@ def sources(entries: list[dict[str, Any]]) -> str:
     ]
     lines += [f"- program {program} (commit {commit})" for program, commit in programs]
     return "\n".join(lines + [f"- `{command}`" for command in commands])
+
+
+def compositions(data: str, made: dict[float, dict[str, Make]]) -> str:
+    """What the selections of a data set consist of, size by size: one embedding's, whichever machines train on them."""
+    parts = [f"### keep = {keep:g}\n\n{composition(made[keep])}" for keep in sorted(made)]
+    return "\n\n".join([f"## What the selections of {TITLES.get(data, data)} are made of", *parts])
 
 
 def composition(made: dict[str, Make]) -> str:
@@ -153,11 +157,11 @@ def all_results(folder: Path) -> dict[tuple[str, ...], list[dict[str, Any]]]:
 
 def write(folder: Path = FOLDER, into: Path = RESULTS, readme: Path = README) -> None:
     """Put the report and its plots where they belong, and its shortest form into the README."""
-    described = read(folder / SELECTIONS)
     sections, short = [], []
-    for (data, *_), entries in sorted(all_results(folder).items(), key=lambda item: (item[0][0] != MAIN, item[0])):
-        sections.append(section(entries, described.get(data, {}), into.parent / "plots"))
+    for _, entries in sorted(all_results(folder).items(), key=lambda item: (item[0][0] != MAIN, item[0])):
+        sections.append(section(entries, into.parent / "plots"))
         short.append(summary(entries))
+    sections += [compositions(data, made) for data, made in read(folder / SELECTIONS).items()]
     insert("\n\n".join(sections), into, "results")
     insert("\n\n".join(short), readme, "fashion-mnist")
 
