@@ -112,7 +112,7 @@ def _figure(columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
 
 def _legend(figure: Any, axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
 
 def _save(figure: Any, path: Path) -> None:

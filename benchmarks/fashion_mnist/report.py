@@ -158,7 +158,8 @@ def all_results(folder: Path) -> dict[tuple[str, ...], list[dict[str, Any]]]:
 def write(folder: Path = FOLDER, into: Path = RESULTS, readme: Path = README) -> None:
     """Put the report and its plots where they belong, and its shortest form into the README."""
     sections, short = [], []
-    for _, entries in sorted(all_results(folder).items(), key=lambda item: (item[0][0] != MAIN, item[0])):
+    parts = all_results(folder).items()
+    for _, entries in sorted(parts, key=lambda part: (part[0][0] != MAIN, part[0][:3], -len(part[1]))):
         sections.append(section(entries, into.parent / "plots"))
         short.append(summary(entries))
     sections += [compositions(data, made) for data, made in read(folder / SELECTIONS).items()]
