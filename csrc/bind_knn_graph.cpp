@@ -24,7 +24,7 @@ Array<std::int32_t> locality_order(const Array<float>& rows, std::int64_t leaf, 
 }
 
 // Row p becomes what was row order[p], or the other way round.
-void arrange_rows(Array<float>& rows, const Array<std::int32_t>& order, bool back) {
+void arrange_rows(Array<float>& rows, const Array<std::int32_t>& order, bool back, int n_threads) {
   float* const data = rows.mutable_data();
   const std::int64_t n = rows.shape(0), stride = rows.shape(1);
   const std::int32_t* const places = order.data();
@@ -34,7 +34,7 @@ void arrange_rows(Array<float>& rows, const Array<std::int32_t>& order, bool bac
     return run_interruptibly(py::none(), [&](Watch& watch) { file->arrange(places, n, row_bytes, watch); });
   }
   const py::gil_scoped_release release;  // not interruptible: rows must not be left half way
-  cpu::arrange_rows(data, n, stride, places, back);
+  cpu::arrange_rows(data, n, stride, places, back, n_threads);
 }
 
 // out = rows * directions^T
@@ -120,7 +120,8 @@ void bind_knn_graph(py::module_& module) {
       "has_narrow_sums", [](const std::string& isa) { return cpu::kernels_for(isa).bytes.narrow_sums; }, arg("isa"));
   module.def("panel_width", [](const std::string& isa) { return cpu::kernels_for(isa).panel_width; }, arg("isa"));
   module.def("locality_order", &locality_order, arg("rows").noconvert(), arg("leaf"), arg("n_threads"));
-  module.def("arrange_rows", &arrange_rows, arg("rows").noconvert(), arg("order").noconvert(), arg("back"));
+  module.def("arrange_rows", &arrange_rows, arg("rows").noconvert(), arg("order").noconvert(), arg("back"),
+             arg("n_threads"));
   module.def("products", &products, arg("rows").noconvert(), arg("directions").noconvert(), arg("out").noconvert(),
              arg("n_threads"), arg("isa"));
   module.def("short_rows", &short_rows, arg("rows").noconvert(), arg("directions").noconvert(), arg("norm_slack"),

@@ -211,7 +211,7 @@ def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple
     pairs = None
     layout = layout_of(rows, 1, engine, threshold)
     if layout is not None:
-        with rows.arranged(layout.order):
+        with rows.arranged(layout.order, engine):
             sketch = sketch_of(rows, layout, engine)
             if sketch is not None:
                 pairs = search(sketch)

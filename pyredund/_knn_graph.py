@@ -221,7 +221,7 @@ def fill_lists(rows: UnitRows, indices: NDArray[np.int32], similarities: NDArray
     layout = layout_of(rows, k, engine)
     sketch = None
     if layout is not None:
-        with rows.arranged(layout.order):
+        with rows.arranged(layout.order, engine):
             sketch = sketch_of(rows, layout, engine)
             if sketch is not None:
                 search_with(sketch)

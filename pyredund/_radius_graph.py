@@ -157,7 +157,7 @@ def with_sketch(
     """What a search among `rows` for pairs from a threshold on finds; it is given a sketch where that saves time."""
     layout = layout_of(rows, 1, engine, threshold)
     if layout is not None:
-        with rows.arranged(layout.order):
+        with rows.arranged(layout.order, engine):
             sketch = sketch_of(rows, layout, engine)
             if sketch is not None:
                 return search(sketch)

@@ -42,15 +42,15 @@ class UnitRows:
     n_rows: int
 
     @contextmanager
-    def arranged(self, order: NDArray[np.int32] | None) -> Iterator[None]:
+    def arranged(self, order: NDArray[np.int32] | None, engine: Engine) -> Iterator[None]:
         """Meanwhile, `matrix` holds its rows in this order; None leaves them where they are."""
         if order is not None:
-            _core.arrange_rows(self.matrix, order, False)
+            _core.arrange_rows(self.matrix, order, False, engine.n_threads)
         try:
             yield
         finally:
             if order is not None:
-                _core.arrange_rows(self.matrix, order, True)
+                _core.arrange_rows(self.matrix, order, True, engine.n_threads)
 
     def gathered(self, which: NDArray[Any], engine: Engine) -> NDArray[np.float32]:
         """A copy of some of the distinct rows, which lies where the engine puts large arrays."""

@@ -62,14 +62,14 @@ def test_rows_in_files_can_be_put_in_order_and_back(n: int, scratch: _core.Scrat
     rows, order = scratch.floats(n, 8), rng.permutation(n).astype(np.int32)
     assert not rows.any()
     rows[:] = values
-    _core.arrange_rows(rows, order, False)
+    _core.arrange_rows(rows, order, False, 2)
     np.testing.assert_array_equal(rows, values[order])
     with pytest.raises(RuntimeError, match="arranged already"):
-        _core.arrange_rows(rows, order, False)
+        _core.arrange_rows(rows, order, False, 2)
     found = np.empty_like(values)
     _core.gather_rows(rows, np.argsort(order).astype(np.int32), found)
     np.testing.assert_array_equal(found, values)
-    _core.arrange_rows(rows, order, True)
+    _core.arrange_rows(rows, order, True, 2)
     np.testing.assert_array_equal(rows, values)
 
 

@@ -90,7 +90,7 @@ def test_every_pair_keeps_to_the_margins(name: str, dim: int, isa: str) -> None:
         assert rows.n_distinct < 2 or not _core.scans_bytes(isa)
         return
     before = rows.matrix.copy()
-    with rows.arranged(layout.order):
+    with rows.arranged(layout.order, engine):
         assert layout.order is not None
         np.testing.assert_array_equal(rows.matrix, before[layout.order])
         sketch = sketch_of(rows, layout, engine)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpu/cells.hpp"
+#include "cpu/locality_order.hpp"
 #include "cpu/near_cells.hpp"
 #include "cpu/neighbor_lists.hpp"
 #include "cpu/pair_test.hpp"
@@ -19,24 +20,6 @@
 
 namespace pyredund::cpu {
 namespace {
-
-// Moves list p of every place p to row order[p], along the cycles of the permutation.
-void put_in_order(const std::int32_t* order, std::int64_t rows, std::int64_t k, std::int32_t* ids, float* scores) {
-  std::vector<bool> done(static_cast<std::size_t>(rows), false);
-  std::vector<std::int32_t> held_ids(static_cast<std::size_t>(k));
-  std::vector<float> held_scores(static_cast<std::size_t>(k));
-  for (std::int64_t start = 0; start < rows; ++start) {
-    if (done[start]) continue;
-    std::copy_n(ids + start * k, k, held_ids.begin());
-    std::copy_n(scores + start * k, k, held_scores.begin());
-    for (std::int64_t at = order[start];; at = order[at]) {
-      std::swap_ranges(held_ids.begin(), held_ids.end(), ids + at * k);
-      std::swap_ranges(held_scores.begin(), held_scores.end(), scores + at * k);
-      done[at] = true;
-      if (at == start) break;
-    }
-  }
-}
 
 // The lists of a few rows, from scratch.
 void search_again(const SearchPlan& plan, MatrixView rows, const std::vector<std::int32_t>& which, std::int64_t k,
@@ -133,7 +116,9 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
       short_lists.push_back(static_cast<std::int32_t>(place));  // of a guess, hence not reordered
   }
   search_again(plan, rows, short_lists, k, ids, similarities, watch);
-  if (sketch.order != nullptr) put_in_order(sketch.order, rows.rows, k, ids, similarities);
+  if (sketch.order == nullptr) return;
+  arrange_rows(ids, rows.rows, k, sketch.order, true, plan.n_threads);
+  arrange_rows(similarities, rows.rows, k, sketch.order, true, plan.n_threads);
 }
 
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,

@@ -133,28 +133,71 @@ std::vector<std::int32_t> locality_order(MatrixView rows, std::int64_t leaf, int
   return order;
 }
 
-void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back) {
+namespace {
+
+// Moves `count` columns of all rows, from `first` on, along the cycles of the permutation.
+template <typename T>
+void arrange_columns(T* data, std::int64_t rows, std::int64_t stride, std::int64_t first, std::int64_t count,
+                     const std::int32_t* order, bool back) {
+  constexpr int kAhead = 4;  // rows along the cycle that are fetched early, their first few cache lines
+  constexpr std::int64_t kLine = 64 / sizeof(T), kFetched = 4 * kLine;
   std::vector<bool> done(static_cast<std::size_t>(rows), false);
-  std::vector<float> held(static_cast<std::size_t>(stride));
+  std::vector<T> held(static_cast<std::size_t>(count));
   for (std::int64_t start = 0; start < rows; ++start) {
     if (done[start]) continue;
-    std::copy_n(data + start * stride, stride, held.begin());
+    std::int64_t ahead = start;
+    for (int i = 0; i < kAhead; ++i) ahead = order[ahead];
+    const auto fetch_next = [&] {
+      ahead = order[ahead];
+      const T* const from = data + ahead * stride + first;
+      for (std::int64_t c = 0; c < std::min(count, kFetched); c += kLine) __builtin_prefetch(from + c, 1);
+    };
+    const auto at = [&](std::int64_t row) { return data + row * stride + first; };
+    std::copy_n(at(start), count, held.begin());
+    std::int64_t to = start;
     if (back) {  // what lies at p goes to order[p]
-      for (std::int64_t to = order[start];; to = order[to]) {
-        std::swap_ranges(held.begin(), held.end(), data + to * stride);
+      do {
+        to = order[to];
+        fetch_next();
+        std::swap_ranges(held.begin(), held.end(), at(to));
         done[to] = true;
-        if (to == start) break;
-      }
-    } else {  // what lies at order[p] comes to p
-      std::int64_t to = start;
-      for (; order[to] != start; to = order[to]) {
-        std::copy_n(data + order[to] * stride, stride, data + to * stride);
-        done[to] = true;
-      }
-      std::copy(held.begin(), held.end(), data + to * stride);
+      } while (to != start);
+      continue;
+    }
+    for (; order[to] != start; to = order[to]) {  // what lies at order[p] comes to p
+      fetch_next();
+      std::copy_n(at(order[to]), count, at(to));
       done[to] = true;
     }
+    std::copy(held.begin(), held.end(), at(to));
+    done[to] = true;
   }
+}
+
+// Each thread moves some columns, whole cache lines: a cycle cannot be divided.
+template <typename T>
+void arrange_on_threads(T* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
+                        int n_threads) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  const std::int64_t n_lines = (stride + kLine - 1) / kLine;
+  const std::int64_t parts = std::clamp<std::int64_t>(n_lines, 1, n_threads);
+  run_team(static_cast<int>(parts), [&](int part) {
+    const std::int64_t first = n_lines * part / parts * kLine;
+    const std::int64_t end = std::min(stride, n_lines * (part + 1) / parts * kLine);
+    arrange_columns(data, rows, stride, first, end - first, order, back);
+  });
+}
+
+}  // namespace
+
+void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
+                  int n_threads) {
+  arrange_on_threads(data, rows, stride, order, back, n_threads);
+}
+
+void arrange_rows(std::int32_t* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
+                  int n_threads) {
+  arrange_on_threads(data, rows, stride, order, back, n_threads);
 }
 
 }  // namespace pyredund::cpu

@@ -15,6 +15,9 @@ namespace pyredund::cpu {
 std::vector<std::int32_t> locality_order(MatrixView rows, std::int64_t leaf, int n_threads, Watch& watch);
 
 // Moves rows, in place, so that row p becomes what was row order[p], or back again.
-void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back);
+void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
+                  int n_threads);
+void arrange_rows(std::int32_t* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
+                  int n_threads);
 
 }  // namespace pyredund::cpu
