@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class ImageSource:
+class ImageSource(ABC):
     """Images by position, each with an id.
 
     Parameters
@@ -60,17 +61,17 @@ class ImageSource:
         found = self.ids[position]
         return found if isinstance(found, str) else int(found)
 
+    @abstractmethod
     def read(self, position: int, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
         """Pixels (h, w, channels) at a position, or `Unreadable`."""
-        raise NotImplementedError
 
     def read_at_once(self, positions: NDArray[np.int64], size: tuple[int, int], channels: int) -> Any:
         """Pixels (n, h, w, channels) where they lie ready, else None: ask for one after the other."""
         return None
 
+    @abstractmethod
     def shape(self, position: int) -> tuple[int, int, int]:
         """Height, width and channels (1 or 3) of an image as it is, or `Unreadable`."""
-        raise NotImplementedError
 
     def stamp(self, positions: NDArray[np.int64]) -> bytes | None:
         """Bytes that change when one of these images changes; None if that cannot be told without reading them."""
