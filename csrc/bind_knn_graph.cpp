@@ -7,6 +7,7 @@
 #include "cpu/instruction_set.hpp"
 #include "cpu/knn_graph.hpp"
 #include "cpu/locality_order.hpp"
+#include "cpu/orthonormal_rows.hpp"
 #include "cpu/sketch.hpp"
 #include "interruptible.hpp"
 #include "scratch_space.hpp"
@@ -68,6 +69,10 @@ void fill_sketch(const Array<float>& rows, const py::object& sketch, const Array
                     [&](Watch& watch) { cpu::fill_sketch(kernels, view, recipe, filled, n_threads, watch); });
 }
 
+std::int64_t orthonormal_rows(Array<double>& rows, Array<bool>& depends) {
+  return cpu::orthonormal_rows(rows.mutable_data(), rows.shape(0), rows.shape(1), depends.mutable_data());
+}
+
 py::dict knn_graph(const Array<float>& rows, std::int64_t dim, const py::object& sketch,
                    const std::optional<Array<float>>& floors, Array<std::int32_t>& indices, Array<float>& similarities,
                    int n_threads, const std::string& isa, std::int64_t block, const py::object& progress,
@@ -126,6 +131,7 @@ void bind_knn_graph(py::module_& module) {
              arg("n_threads"), arg("isa"));
   module.def("short_rows", &short_rows, arg("rows").noconvert(), arg("directions").noconvert(), arg("norm_slack"),
              arg("out").noconvert(), arg("n_threads"), arg("isa"));
+  module.def("orthonormal_rows", &orthonormal_rows, arg("rows").noconvert(), arg("depends").noconvert());
   module.def("fill_sketch", &fill_sketch, arg("rows").noconvert(), arg("sketch"), arg("directions").noconvert(),
              arg("norm_slack"), arg("rotation").noconvert(), arg("error_slack"), arg("n_threads"), arg("isa"));
   module.def("knn_graph", &knn_graph, arg("rows").noconvert(), arg("dim"), arg("sketch"), arg("floors"),

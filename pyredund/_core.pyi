@@ -72,6 +72,7 @@ def short_rows(
     n_threads: int,
     isa: str,
 ) -> None: ...
+def orthonormal_rows(rows: NDArray[np.float64], depends: NDArray[np.bool_]) -> int: ...
 def fill_sketch(
     rows: NDArray[np.float32],
     sketch: tuple[object, ...],

@@ -15,6 +15,8 @@ from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._unit_rows import padded
 
+ROUNDS_ON_SAMPLE, ROUNDS_ON_MOMENTS = 2, 2
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -86,8 +88,8 @@ def random_rotation(size: int) -> Doubles:
     return np.asarray(waves * np.random.default_rng(2).choice([-1.0, 1.0], size), dtype=np.float64)
 
 
-def _orthonormal(rows: Floats, engine: Engine) -> Floats:
-    """Orthonormal rows, up to float32, with the same span: block Gram-Schmidt, twice (Giraud et al. 2005).
+def _orthonormal(rows: Floats, engine: Engine, passes: int = 1) -> Floats:
+    """Orthonormal rows with the same span; up to float32 after two passes of block Gram-Schmidt (Giraud et al. 2005).
 
     LAPACK's QR would leave the threads of a BLAS spinning beside the search's own. Rows that depend on others become
     random ones.
@@ -97,24 +99,19 @@ def _orthonormal(rows: Floats, engine: Engine) -> Floats:
     for start in range(0, len(basis), side):
         block: Doubles = basis[start : start + side].astype(np.float64)
         before = basis[:start]
-        passes = 2
-        while passes:
-            passes -= 1
-            lengths = [_length(row) for row in block]
+        depends = np.zeros(len(block), dtype=bool)
+        left = passes
+        while left:
+            left -= 1
+            block /= np.sqrt(np.maximum(np.einsum("ij,ij->i", block, block), 1e-300))[:, None]
             if start:
                 block -= products(products(block.astype(np.float32), before, engine), before.T, engine)
-            for i, row in enumerate(block):
-                row -= np.einsum("i,ij->j", np.einsum("ij,j->i", block[:i], row), block[:i])
-                if _length(row) <= 1e-5 * lengths[i]:
-                    row[:] = rng.standard_normal(len(row))
-                    passes = 2
-                row /= _length(row)
+            n_dependent = _core.orthonormal_rows(block, depends)
+            if n_dependent:
+                block[depends] = rng.standard_normal((n_dependent, block.shape[1]))
+                left = passes
         basis[start : start + side] = block
     return basis
-
-
-def _length(row: Doubles) -> float:
-    return math.sqrt(np.einsum("i,i->", row, row))
 
 
 def rounding_of_products(stride: int) -> float:
@@ -141,14 +138,22 @@ def products(rows: Floats, others: Floats, engine: Engine) -> Floats:
 
 
 def leading_directions(sample: Floats, count: int, engine: Engine) -> Doubles:
-    """Orthonormal columns that span about the directions of largest second moment (subspace iteration)."""
+    """Orthonormal columns that span about the directions of largest second moment, about in the order of these.
+
+    Subspace iteration on the sample, then on the moments within the subspace it has found: LAPACK's eigenvectors would
+    take longer, for the threads of a BLAS then spin beside the search's own.
+    """
     width = min(count + 8, sample.shape[1])
-    sample = sample[: max(1024, 8 * width)]
+    sample = sample[: max(2048, 8 * width)]
     basis = np.random.default_rng(1).standard_normal((width, sample.shape[1]), dtype=np.float32)
     columns = np.ascontiguousarray(sample.T)
-    for _ in range(2):
+    for _ in range(ROUNDS_ON_SAMPLE):
         projected = products(basis, sample, engine)
         basis = _orthonormal(products(projected, columns, engine), engine)
     projected = products(basis, sample, engine)
-    _, vectors = np.linalg.eigh(products(projected, projected, engine))
-    return np.ascontiguousarray(products(basis.T, vectors[:, : -count - 1 : -1].T, engine), dtype=np.float64)
+    moments = products(projected, projected, engine)
+    turned = np.eye(width, dtype=np.float32)
+    for _ in range(ROUNDS_ON_MOMENTS):
+        turned = _orthonormal(products(turned, moments, engine), engine)
+    leading = _orthonormal(products(turned[:count], basis.T, engine), engine, passes=2)
+    return np.ascontiguousarray(leading.T, dtype=np.float64)

@@ -247,7 +247,7 @@ def test_progress_is_reported() -> None:
 
 @pytest.mark.parametrize("linkage", LINKAGES)
 def test_ctrl_c_ends_it_soon(linkage: str) -> None:
-    x = np.random.default_rng(0).normal(size=(40_000, 32)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(120_000, 32)).astype(np.float32)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for delay in (0.15, 0.6):
