@@ -12,6 +12,7 @@ from typing import TextIO
 from benchmarks.claims import Claim
 from benchmarks.datasets import NAMES, ROWS, ROWS_VARIABLE, TITLES, embeddings, row_limit
 from benchmarks.report_agglomerative import LINKAGES, report_agglomerative
+from benchmarks.report_given import report_given
 from benchmarks.report_knn import report_knn, report_many, report_threads
 from benchmarks.report_memory import report_large, report_memory
 from benchmarks.report_quality import SIZES, report_quality
@@ -19,7 +20,7 @@ from benchmarks.report_scale import report_levels, report_scale
 from benchmarks.report_select import report_select
 from pyredund.bench import description, installed
 
-SECTIONS = ("knn", "levels", "many", "threads", "scale", "memory", "select")
+SECTIONS = ("knn", "levels", "many", "threads", "scale", "memory", "select", "given")
 LONG_SECTIONS = ("quality", "agglomerative")  # half an hour each: only if asked for
 LARGE = ("augmented64",)  # a minute or two each; augmented784 only if asked for
 NARROW = ("noise", "pca64", "learned64")  # one thread is bearable
@@ -127,6 +128,8 @@ def run(chosen: argparse.Namespace) -> list[Claim]:
             claims += report_large(large)
     if "select" in sections and available(["pca64"]):
         claims += report_select(chosen.rounds)
+    if "given" in sections and available(["pca64"]):
+        claims += report_given(chosen.rounds)
     if "quality" in sections and available(["pca64"]):
         claims += report_quality(chosen.time_limit, chosen.journal, chosen.rows or SIZES)
     if "agglomerative" in sections and available(["augmented64"]):

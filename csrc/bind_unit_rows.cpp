@@ -44,6 +44,36 @@ void expand_identical_rows(const Array<std::int32_t>& distinct_indices, const Ar
   });
 }
 
+void expanded_indptr(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                     const Array<float>& similarities, const Array<std::int32_t>& class_of,
+                     const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members, bool self_join,
+                     Array<std::int64_t>& out) {
+  const NeighborGraph lists = view_graph(indptr, indices, similarities);
+  const cpu::Members view{member_ptr.data(), members.data()};
+  const std::int32_t* const classes = class_of.data();
+  std::int64_t* const starts = out.mutable_data();
+  const std::int64_t n = class_of.shape(0);
+  run_interruptibly(py::none(),
+                    [&](Watch& watch) { cpu::expanded_indptr(lists, classes, n, view, self_join, starts, watch); });
+}
+
+void expand_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                  const Array<float>& similarities, const Array<std::int32_t>& class_of,
+                  const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members, bool self_join,
+                  const Array<std::int64_t>& out_indptr, Array<std::int32_t>& out_indices,
+                  Array<float>& out_similarities) {
+  const NeighborGraph lists = view_graph(indptr, indices, similarities);
+  const cpu::Members view{member_ptr.data(), members.data()};
+  const std::int32_t* const classes = class_of.data();
+  const std::int64_t* const starts = out_indptr.data();
+  std::int32_t* const ids = out_indices.mutable_data();
+  float* const scores = out_similarities.mutable_data();
+  const std::int64_t n = class_of.shape(0);
+  run_interruptibly(py::none(), [&](Watch& watch) {
+    cpu::expand_lists(lists, classes, n, view, self_join, starts, ids, scores, watch);
+  });
+}
+
 // (indptr, indices, similarities) of the distinct rows.
 py::tuple collapse_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                          const Array<float>& similarities, const Array<std::int32_t>& class_of,
@@ -85,6 +115,13 @@ void bind_unit_rows(py::module_& module) {
   module.def("expand_identical_rows", &expand_identical_rows, arg("distinct_indices").noconvert(),
              arg("distinct_similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert(), arg("self_join"), arg("indices").noconvert(), arg("similarities").noconvert());
+  module.def("expanded_indptr", &expanded_indptr, arg("indptr").noconvert(), arg("indices").noconvert(),
+             arg("similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
+             arg("members").noconvert(), arg("self_join"), arg("out").noconvert());
+  module.def("expand_lists", &expand_lists, arg("indptr").noconvert(), arg("indices").noconvert(),
+             arg("similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
+             arg("members").noconvert(), arg("self_join"), arg("out_indptr").noconvert(),
+             arg("out_indices").noconvert(), arg("out_similarities").noconvert());
   module.def("collapse_lists", &collapse_lists, arg("indptr").noconvert(), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert());

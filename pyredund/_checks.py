@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from numbers import Real
 from typing import SupportsIndex, cast
 
 import numpy as np
@@ -22,6 +23,16 @@ def check_int(name: str, value: object, *, at_least: int, at_most: int | None = 
     if at_most is not None and number > at_most:
         raise ValueError(f"{name} must be at most {at_most}{why_at_most}, got {number}")
     return number
+
+
+def check_threshold(threshold: object, *, positive: bool = False) -> float:
+    """`threshold` as a similarity in [-1, 1], or in (0, 1] if it has to be positive."""
+    if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
+        raise TypeError(f"threshold must be a number, got {threshold!r} of type {type(threshold).__name__}")
+    value = float(threshold)
+    if not (0 if positive else -1) <= value <= 1 or (positive and value == 0):  # nor is NaN
+        raise ValueError(f"threshold must be in {'(0, 1]' if positive else '[-1, 1]'}, got {threshold}")
+    return value
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> str:

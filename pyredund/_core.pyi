@@ -45,6 +45,28 @@ def expand_identical_rows(
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
 ) -> None: ...
+def expanded_indptr(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    class_of: NDArray[np.int32],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+    self_join: bool,
+    out: NDArray[np.int64],
+) -> None: ...
+def expand_lists(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    class_of: NDArray[np.int32],
+    member_ptr: NDArray[np.int64],
+    members: NDArray[np.int32],
+    self_join: bool,
+    out_indptr: NDArray[np.int64],
+    out_indices: NDArray[np.int32],
+    out_similarities: NDArray[np.float32],
+) -> None: ...
 def collapse_lists(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
+from pyredund._checks import check_threshold
 from pyredund._device import check_device
 from pyredund._engine import Engine, Progress
+from pyredund._given_graph import check_belongs, check_graph, similar_lists
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_needs, query, reference_needs
 from pyredund._neighbor_graph import NeighborGraph
@@ -31,6 +32,7 @@ def deduplicate(
     embeddings: object,
     threshold: float = 0.95,
     *,
+    graph: NeighborGraph | None = None,
     priority: object = None,
     must_keep: Iterable[int] | None = None,
     reference: object = None,
@@ -51,6 +53,10 @@ def deduplicate(
     threshold : float, default 0.95
         Similarity from which on rows count as duplicates, in (0, 1]; compared with the reported float32 similarity.
         With 1, rows go whose similarity rounds to 1.
+    graph : NeighborGraph, optional
+        What `radius_graph` or `knn_graph` returned for these very rows in this order, so that several calls can share
+        it. Pairs that it may lack are searched for: none of a radius graph with a threshold no higher than this one,
+        else those of two rows whose lists end before the threshold. A sample of its similarities is checked.
     priority : array_like of real numbers, shape (n,), optional
         Rows with a higher priority are visited first. Default: all equal.
     must_keep : iterable of int, optional
@@ -99,13 +105,15 @@ def deduplicate(
     array([0, 3])
     """
     check_device(device, has_cuda=False)
-    lowest = _check_threshold(threshold)
+    lowest = check_threshold(threshold, positive=True)
     engine = Engine.resolve(n_threads, progress)
     source = row_source("embeddings", embeddings)
     n = source.rows
     if n == 0:
         raise ValueError("embeddings must have at least 1 row to deduplicate, got 0")
     others = reference_source(reference, source.dim) if reference is not None else None
+    if graph is not None:
+        graph = check_graph(graph, n)
     forced = row_mask("must_keep", must_keep, n)
     ranks = priority_ranks(priority, n)
     few = n * FEW_PAIRS * PAIR_BYTES
@@ -116,20 +124,13 @@ def deduplicate(
     rows = unit_rows("embeddings", source, engine)
     owned = unit_rows("reference", others, engine) if others is not None and others.rows else None
     most = min(MANY_PAIRS, FEW_PAIRS + room // (PAIR_BYTES * n))
-    kept, representatives, similarities = _visit(rows, owned, lowest, ranks, forced, most, engine)
+    if graph is not None:
+        check_belongs(graph, rows, engine)
+    kept, representatives, similarities = _visit(rows, owned, lowest, ranks, forced, most, engine, graph)
     n_reference = others.rows if others is not None else 0
     must = np.flatnonzero(forced) if forced.any() else None
     selection = Selection.from_kept("deduplicate", kept, representatives, similarities)
     return replace(selection, threshold=lowest, must_keep=must, n_reference=n_reference)
-
-
-def _check_threshold(threshold: object) -> float:
-    if isinstance(threshold, (bool, np.bool_)) or not isinstance(threshold, Real):
-        raise TypeError(f"threshold must be a number, got {threshold!r} of type {type(threshold).__name__}")
-    lowest = float(threshold)
-    if not 0 < lowest <= 1:  # nor is NaN
-        raise ValueError(f"threshold must be in (0, 1], got {threshold}")
-    return lowest
 
 
 def _visit(
@@ -140,6 +141,7 @@ def _visit(
     forced: NDArray[np.bool_],
     most: int,
     engine: Engine,
+    given: NeighborGraph | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Kept rows, representatives and similarities; rows in `most` pairs or more are searched while they are visited."""
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
@@ -151,7 +153,10 @@ def _visit(
     owned_rows, owned_similarities, is_owned = _closest_owned(rows, owned, engine)
     fates[owned_similarities.astype(np.float64) >= threshold] = DROPPED
     fates[class_of[forced]] = KEPT
-    graph, crowded = _pairs(rows, threshold, most, engine)
+    if given is None:
+        graph, crowded = _pairs(rows, threshold, most, engine)
+    else:
+        graph, crowded = similar_lists(rows, given, threshold, most)
     lists = graph.indptr, graph.indices, graph.similarities
     with engine.reporting("visit") as report:
         _core.deduplicate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyredund import _core
 from pyredund._engine import Engine
@@ -53,3 +54,61 @@ def distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
         graph.indptr, graph.indices, graph.similarities, rows.class_of, rows.member_ptr, rows.members
     )
     return NeighborGraph(*arrays, rows.n_distinct, rows.n_distinct)
+
+
+def similar_lists(
+    rows: UnitRows, graph: NeighborGraph, threshold: float, most: int
+) -> tuple[NeighborGraph, NDArray[np.uint8]]:
+    """Lists of the distinct rows that hold, in both directions, all pairs from a similarity on, by a graph of all rows.
+
+    They may hold others behind them, and lack those of two crowded rows, which are returned as well: rows whose list in
+    the graph may have been cut before the threshold, or holds `most` pairs or more.
+    """
+    lists = distinct_graph(rows, graph)
+    crowded = np.zeros(rows.n_distinct, dtype=np.uint8)
+    if graph.threshold is not None and graph.threshold <= threshold:
+        return lists, crowded
+    first = rows.first
+    lengths, ends = np.diff(graph.indptr)[first], graph.indptr[first + 1]
+    is_cut = lengths < graph.n_rows - 1
+    filled = np.flatnonzero(is_cut & (lengths > 0))
+    is_cut[filled] = graph.similarities[ends[filled] - 1].astype(np.float64) >= threshold
+    if not is_cut.any():
+        return lists, crowded
+    n_similar = np.concatenate([_n_similar(lists, start, threshold) for start in range(0, len(first), ROWS_AT_ONCE)])
+    crowded[is_cut | (n_similar >= most)] = 1
+    found = [_pairs_from(lists, start, n_similar, crowded) for start in range(0, len(first), ROWS_AT_ONCE)]
+    row, other, similarity = (np.concatenate(part) for part in zip(*found, strict=True))
+    indptr = np.empty(len(first) + 1, dtype=np.int64)
+    indices = np.empty(2 * len(row), dtype=np.int32)
+    similarities = np.empty(len(indices), dtype=np.float32)
+    _core.lists_of_pairs(row, other, similarity, True, indptr, indices, similarities)
+    return NeighborGraph(indptr, indices, similarities, len(first), len(first)), crowded
+
+
+def _n_similar(lists: NeighborGraph, start: int, threshold: float) -> NDArray[np.int64]:
+    """How many pairs from the threshold on each row of a block lists."""
+    indptr = lists.indptr[start : start + ROWS_AT_ONCE + 1]
+    similar = lists.similarities[indptr[0] : indptr[-1]].astype(np.float64) >= threshold
+    before = np.concatenate([[0], np.cumsum(similar)])
+    return np.asarray(np.diff(before[indptr - indptr[0]]), dtype=np.int64)
+
+
+def _pairs_from(
+    lists: NeighborGraph, start: int, n_similar: NDArray[np.int64], crowded: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """Those pairs that a block of rows lists, each once, but none of two crowded rows."""
+    counts = n_similar[start : start + ROWS_AT_ONCE]
+    row = np.repeat(np.arange(start, start + len(counts), dtype=np.int32), counts)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)  # in the row's list
+    entry = lists.indptr[row] + place
+    other, similarity = lists.indices[entry], lists.similarities[entry]
+    end = lists.indptr[other + 1] - 1
+    empty = end < lists.indptr[other]
+    last = np.where(empty, np.float32(2), lists.similarities[np.maximum(end, 0)])
+    last_row = np.where(empty, -1, lists.indices[np.maximum(end, 0)])
+    unlisted = (similarity < last) | (
+        (similarity == last) & (row > last_row)
+    )  # by the other row, whose list ends before
+    chosen = ((row < other) | unlisted) & ((crowded[row] & crowded[other]) == 0)
+    return row[chosen], other[chosen], similarity[chosen]

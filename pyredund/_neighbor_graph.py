@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund._arrays import read_only
-from pyredund._checks import check_int
+from pyredund._checks import check_int, check_threshold
 from pyredund._files import load_arrays, naming, save_arrays
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class NeighborGraph:
         Number of rows.
     n_columns : int
         Number of rows that neighbours are taken from: `n_rows`, or that of `reference` where one was given.
+    threshold : float or None
+        Similarity from which on lists are complete; None where they hold the nearest rows, however similar.
 
     Examples
     --------
@@ -49,12 +51,15 @@ class NeighborGraph:
     similarities: NDArray[np.float32]
     n_rows: int
     n_columns: int
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_rows", check_int("n_rows", self.n_rows, at_least=0))
         object.__setattr__(self, "n_columns", check_int("n_columns", self.n_columns, at_least=0))
         for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("similarities", np.float32)):
             object.__setattr__(self, name, read_only(name, getattr(self, name), dtype))
+        if self.threshold is not None:
+            object.__setattr__(self, "threshold", check_threshold(self.threshold))
         if self.indptr.shape != (self.n_rows + 1,):
             raise ValueError(
                 f"indptr must have shape ({self.n_rows + 1},) for n_rows={self.n_rows}, got {self.indptr.shape}"
@@ -82,7 +87,7 @@ class NeighborGraph:
             )
 
     def __reduce__(self) -> tuple[type[NeighborGraph], tuple[object, ...]]:
-        return NeighborGraph, (self.indptr, self.indices, self.similarities, self.n_rows, self.n_columns)
+        return NeighborGraph, tuple(getattr(self, part.name) for part in fields(self))
 
     def __repr__(self) -> str:
         size = f"{self.n_rows} rows, {len(self.indices)} edges"
@@ -135,12 +140,11 @@ class NeighborGraph:
         >>> pyredund.NeighborGraph.load(path)
         NeighborGraph(2 rows, 2 edges, similarity 0.6000 to 0.6000)
         """
-        arrays = {name: getattr(self, name) for name in ("indptr", "indices", "similarities")}
-        save_arrays(
-            path,
-            "NeighborGraph",
-            arrays | {"n_rows": np.int64(self.n_rows), "n_columns": np.int64(self.n_columns)},
-        )
+        arrays: dict[str, object] = {name: getattr(self, name) for name in ("indptr", "indices", "similarities")}
+        arrays |= {"n_rows": np.int64(self.n_rows), "n_columns": np.int64(self.n_columns)}
+        if self.threshold is not None:
+            arrays["threshold"] = np.float64(self.threshold)
+        save_arrays(path, "NeighborGraph", arrays)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> NeighborGraph:
@@ -159,7 +163,8 @@ class NeighborGraph:
         arrays = load_arrays(path, "NeighborGraph", ["indptr", "indices", "similarities", "n_rows", "n_columns"])
         with naming(path, "NeighborGraph"):
             size = int(arrays["n_rows"]), int(arrays["n_columns"])
-            return cls(arrays["indptr"], arrays["indices"], arrays["similarities"], *size)
+            threshold = float(arrays["threshold"]) if "threshold" in arrays else None
+            return cls(arrays["indptr"], arrays["indices"], arrays["similarities"], *size, threshold)
 
 
 def regular_graph(indices: NDArray[np.int32], similarities: NDArray[np.float32], n_columns: int) -> NeighborGraph:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
+from pyredund._checks import check_threshold
 from pyredund._device import check_device
 from pyredund._directions import products
 from pyredund._engine import Engine, Progress
@@ -22,7 +22,7 @@ from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists
-EDGE_BYTES = 48  # of an entry while identical rows are put back in
+EDGE_BYTES = 16  # of an entry while identical rows are put back in: what it was, and what it becomes
 SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
 BYTES_AT_ONCE = 8 << 20  # of the rows that they are made from
 
@@ -85,7 +85,7 @@ def radius_graph(
     (array([1, 2, 1, 0]), array([1, 0, 2, 1], dtype=int32))
     """
     check_device(device, has_cuda=False)
-    lowest = _check_threshold(threshold)
+    lowest = check_threshold(threshold)
     engine = Engine.resolve(n_threads, progress)
     source = row_source("embeddings", embeddings)
     others = reference_source(reference, source.dim) if reference is not None else None
@@ -96,15 +96,6 @@ def radius_graph(
     rows = unit_rows("embeddings", source, engine)
     columns = unit_rows("reference", others, engine) if others is not None else rows
     return _search(rows, columns, others is None, lowest, room, engine)
-
-
-def _check_threshold(threshold: object) -> float:
-    if isinstance(threshold, bool) or not isinstance(threshold, Real):
-        raise TypeError(f"threshold must be a number, got {type(threshold).__name__}")
-    lowest = float(threshold)
-    if not -1 <= lowest <= 1:  # nor is NaN
-        raise ValueError(f"threshold must be in [-1, 1], got {threshold}")
-    return lowest
 
 
 def _search(
@@ -122,7 +113,7 @@ def _search(
     _core.lists_of_pairs(*pairs, self_join, indptr, indices, similarities)
     del pairs
     if rows.class_of is None and columns.class_of is None:
-        return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows)
+        return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)
     return _expand(rows, columns, self_join, (indptr, indices, similarities), threshold, room)
 
 
@@ -197,39 +188,13 @@ def _expand(
     room: int,
 ) -> NeighborGraph:
     """Put identical rows back: every member has its class's neighbours, all members of them, and its own class."""
-    indptr, indices, similarities = lists
-    sizes = np.diff(columns.member_ptr)
-    if self_join:  # a row is similar to its own class, by 1
-        n = rows.n_distinct
-        indices = np.insert(indices, indptr[:-1], np.arange(n, dtype=np.int32))
-        similarities = np.insert(similarities, indptr[:-1], np.float32(1))
-        indptr = indptr + np.arange(n + 1)
     class_of = rows.class_of if rows.class_of is not None else np.arange(rows.n_rows, dtype=np.int32)
-    n_edges = int(_sums(sizes[indices], indptr)[class_of].sum())
+    given = (*lists, class_of, columns.member_ptr, columns.members, self_join)
+    indptr = np.empty(rows.n_rows + 1, dtype=np.int64)
+    _core.expanded_indptr(*given, indptr)
+    n_edges = int(indptr[-1])
     if n_edges * EDGE_BYTES > room:
         raise _too_many(rows, threshold, n_edges, room)
-    entry_counts = np.diff(indptr)[class_of]  # classes in each row's list
-    entries = _ranges(indptr[:-1][class_of], entry_counts)
-    row_of = np.repeat(np.arange(rows.n_rows, dtype=np.int32), entry_counts)
-    of_entry = sizes[indices[entries]]
-    members = columns.members[_ranges(columns.member_ptr[indices[entries]], of_entry)]
-    row_of, scores = np.repeat(row_of, of_entry), np.repeat(similarities[entries], of_entry)
-    if self_join:
-        others = members != row_of
-        row_of, members, scores = row_of[others], members[others], scores[others]
-    order = np.lexsort((members, -scores, row_of))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row_of, minlength=rows.n_rows))]).astype(np.int64)
-    return NeighborGraph(starts, members[order], scores[order], rows.n_rows, columns.n_rows)
-
-
-def _sums(values: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sums of `values` between neighbouring entries of `indptr`."""
-    total: NDArray[np.int64] = np.concatenate([[0], np.cumsum(values)]).astype(np.int64)
-    return total[indptr[1:]] - total[indptr[:-1]]
-
-
-def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ranges start, start + 1, ... of these lengths, one after the other."""
-    before = np.cumsum(counts) - counts
-    found: NDArray[np.int64] = np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
-    return found
+    indices, similarities = np.empty(n_edges, dtype=np.int32), np.empty(n_edges, dtype=np.float32)
+    _core.expand_lists(*given, indptr, indices, similarities)
+    return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)

@@ -19,6 +19,7 @@ import pyredund
 from pyredund import _core
 from pyredund._deduplicate import DROPPED, KEPT, _visit
 from pyredund._engine import Engine
+from pyredund._given_graph import similar_lists
 from pyredund._inputs import row_source
 from pyredund._unit_rows import unit_rows
 
@@ -87,6 +88,38 @@ def test_crowds_threads_and_instruction_sets_change_nothing(data: str, most: int
             np.testing.assert_array_equal(similarities, to_closest[:120])
 
 
+@pytest.mark.parametrize("data", ALL)
+@pytest.mark.parametrize("threshold", [0.5, 0.9, 1.0])
+def test_a_given_graph_changes_nothing(data: str, threshold: float) -> None:
+    for n, seed in ((1, 0), (2, 0), (45, 1), (120, 2)):
+        x, owned = ALL[data](n, seed), ALL[data](n + 60, seed + 7)[n:]
+        options: dict[str, Any] = {"must_keep": (0, n - 1), "reference": owned, "priority": np.arange(n) % 3}
+        graphs = [pyredund.radius_graph(x, at) for at in (-1.0, 0.4, threshold, 1.0)]
+        graphs += [pyredund.knn_graph(x, min(k, n - 1)) for k in (1, 5, n) if n > 1]
+        for chosen in ({}, options):
+            expected = pyredund.deduplicate(x, threshold, **chosen)
+            for graph in graphs:
+                found = pyredund.deduplicate(x, threshold, graph=graph, **chosen)
+                assert found.indices.tolist() == expected.indices.tolist()
+                np.testing.assert_array_equal(found.representatives, expected.representatives)
+                np.testing.assert_array_equal(found.similarities, expected.similarities)
+
+
+def test_lists_of_a_given_graph_lack_crowded_pairs_only(isa: str) -> None:
+    for data, k, most in (("clumps", 3, 64), ("clumps", 3, 2), ("smooth", 4, 64), ("half_duplicates", 3, 2)):
+        x = ALL[data](150, 5)
+        engine = replace(Engine.resolve(2), isa=isa)
+        rows, graph = unit_rows("x", row_source("x", x), engine), pyredund.knn_graph(x, k)
+        for threshold in (0.6, 0.95):
+            lists, crowded = similar_lists(rows, graph, threshold, most)
+            scores = similarity_matrix(x[rows.first]).astype(np.float64)
+            np.fill_diagonal(scores, -1)
+            listed = lists.to_scipy().toarray().astype(np.float64)
+            wanted = (scores >= threshold) & ~np.outer(crowded, crowded).astype(bool)
+            np.testing.assert_array_equal(listed[wanted], scores[wanted])
+            assert (listed[listed != 0] == scores[listed != 0]).all()
+
+
 coordinates = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 1.0000001])
 
 
@@ -129,7 +162,7 @@ def visit_graphs(n_graphs: int, seed: int) -> None:
     forced, owned = fates == KEPT, fates == DROPPED
     rows = np.zeros((n, 8), dtype=np.float32)
     crowded = np.zeros(n, dtype=np.uint8)
-    _core.deduplicate(rows, 1, indptr, indices, similarities, crowded, order, 0.9, fates, 2, "auto", 0, None)
+    _core.deduplicate(rows, 1, indptr, indices, similarities, crowded, order, 0.5, fates, 2, "auto", 0, None)
     assert set(np.unique(fates)) <= {KEPT, DROPPED}
     kept = fates == KEPT
     assert kept[forced].all()
@@ -248,6 +281,9 @@ def test_verify_finds_what_breaks_the_promise() -> None:
         ({"threshold": "high"}, TypeError, "threshold must be a number, got .high. of type str"),
         ({"threshold": True}, TypeError, "threshold must be a number, got True of type bool"),
         ({"device": "cuda"}, ValueError, "have CUDA kernels"),
+        ({"graph": "a file"}, TypeError, "graph must be a NeighborGraph, got str"),
+        ({"graph": pyredund.knn_graph(smooth(6))}, ValueError, "graph must join the 7 rows of embeddings"),
+        ({"graph": pyredund.knn_graph(clumps(7))}, ValueError, "graph must be that of these embeddings"),
         ({"must_keep": [7]}, ValueError, r"must_keep must hold row numbers in \[0, 7\), got 7"),
         ({"priority": [1, 2]}, ValueError, "priority must have one entry per row"),
         (

@@ -110,8 +110,8 @@ def test_no_rows_and_no_pairs_give_a_graph_without_edges() -> None:
     [
         (1.5, ValueError, r"threshold must be in \[-1, 1\], got 1.5"),
         (float("nan"), ValueError, r"threshold must be in \[-1, 1\], got nan"),
-        ("0.9", TypeError, "threshold must be a number, got str"),
-        (True, TypeError, "threshold must be a number, got bool"),
+        ("0.9", TypeError, "threshold must be a number, got '0.9' of type str"),
+        (True, TypeError, "threshold must be a number, got True of type bool"),
     ],
 )
 def test_a_threshold_that_cannot_be_is_refused(threshold: Any, error: type[Exception], message: str) -> None:

@@ -78,7 +78,10 @@ class Visit {
   }
 
   void drop_listed(std::int32_t row) {
-    for (std::int64_t e = graph_.indptr[row]; e < graph_.indptr[row + 1]; ++e) drop(graph_.indices[e]);
+    for (std::int64_t e = graph_.indptr[row], end = graph_.indptr[row + 1]; e < end; ++e) {
+      if (static_cast<double>(graph_.similarities[e]) < threshold_) break;
+      drop(graph_.indices[e]);
+    }
   }
 
   // Decides the rows at places [begin, end), of which chunk_rows_ are crowded and undecided, in their order.

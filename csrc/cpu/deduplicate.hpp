@@ -13,8 +13,9 @@ namespace pyredund::cpu {
 enum Fate : std::uint8_t { kUndecided = 0, kKept = 1, kDropped = 2 };
 
 // Visits the rows in `order`: a row is kept unless a kept one is similar to it by `threshold` or more. `graph` lists,
-// in both directions, all pairs of rows that similar, but may lack those of two `crowded` rows, which are searched for
-// here: a few hundred undecided crowded rows at a time, so that a clump is gone after its first rows.
+// in both directions, all pairs of rows that similar, and perhaps others behind them, but may lack those of two
+// `crowded` rows, which are searched for here: a few hundred undecided crowded rows at a time, so that a clump is gone
+// after its first rows.
 void deduplicate(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const std::uint8_t* crowded,
                  const std::int32_t* order, double threshold, std::uint8_t* fates, Watch& watch);
 

@@ -102,6 +102,44 @@ void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class
   }
 }
 
+void expanded_indptr(const NeighborGraph& lists, const std::int32_t* class_of, std::int64_t rows,
+                     const Members& members, bool self_join, std::int64_t* indptr, Watch& watch) {
+  const auto size = [&](std::int64_t cls) { return members.member_ptr[cls + 1] - members.member_ptr[cls]; };
+  std::vector<std::int64_t> of_class(static_cast<std::size_t>(lists.n_rows));
+  for (std::int64_t c = 0; c < lists.n_rows; ++c) {
+    if (c % 4096 == 0) check(watch);
+    of_class[c] = self_join ? size(c) - 1 : 0;
+    for (std::int64_t e = lists.indptr[c]; e < lists.indptr[c + 1]; ++e) of_class[c] += size(lists.indices[e]);
+  }
+  indptr[0] = 0;
+  for (std::int64_t i = 0; i < rows; ++i) indptr[i + 1] = indptr[i] + of_class[class_of[i]];
+}
+
+void expand_lists(const NeighborGraph& lists, const std::int32_t* class_of, std::int64_t rows, const Members& members,
+                  bool self_join, const std::int64_t* indptr, std::int32_t* ids, float* similarities, Watch& watch) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    if (i % 256 == 0) check(watch);
+    const std::int64_t own = class_of[i];
+    std::int64_t next = indptr[i];
+    const auto add_members = [&](std::int64_t cls, float score) {
+      for (std::int64_t m = members.member_ptr[cls]; m < members.member_ptr[cls + 1]; ++m) {
+        if (self_join && members.members[m] == i) continue;
+        ids[next] = members.members[m];
+        similarities[next++] = score;
+      }
+    };
+    bool own_class_waits = self_join;
+    for (std::int64_t e = lists.indptr[own], end = lists.indptr[own + 1]; own_class_waits || e < end;) {
+      const float score = own_class_waits ? 1.0f : lists.similarities[e];
+      const std::int64_t first = next;
+      if (own_class_waits) add_members(own, score);
+      own_class_waits = false;
+      for (; e < end && lists.similarities[e] == score; ++e) add_members(lists.indices[e], score);
+      if (next - first > 1) std::sort(ids + first, ids + next);
+    }
+  }
+}
+
 DistinctGraph collapse_lists(const NeighborGraph& graph, const std::int32_t* class_of, const Members& members,
                              std::int64_t n_distinct, Watch& watch) {
   std::int64_t most = 0;

@@ -36,6 +36,13 @@ void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class
                            const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
                            float* similarities, Watch& watch);
 
+// The same for lists of any length, all of whose members count: fills `indptr`, rows + 1 entries, with where each row's
+// list begins; then, once there is room for them, the lists.
+void expanded_indptr(const NeighborGraph& lists, const std::int32_t* class_of, std::int64_t rows,
+                     const Members& members, bool self_join, std::int64_t* indptr, Watch& watch);
+void expand_lists(const NeighborGraph& lists, const std::int32_t* class_of, std::int64_t rows, const Members& members,
+                  bool self_join, const std::int64_t* indptr, std::int32_t* ids, float* similarities, Watch& watch);
+
 // A graph of distinct rows, row after row as in NeighborGraph.
 struct DistinctGraph {
   std::vector<std::int64_t> indptr;
