@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import pyredund
-from pyredund._device import why_no_cuda
+from pyredund import _core
+from pyredund._device import insertion_on_gpu, removal_on_gpu, why_no_cuda
+from pyredund._engine import Engine
 
 SIZES = [  # rows, coordinates, k
     (60_000, 64, 32),
@@ -87,6 +90,47 @@ def check_small(torch: Any) -> None:
     assert here.similarities.tobytes() == there.similarities.tobytes()
 
 
+def selector_lines(x: Any, graph: pyredund.NeighborGraph, k: int, torch: Any) -> list[str]:
+    """Pairs from a threshold on, and insertion on either device: what is not chosen by itself before it is measured."""
+    n, dim = x.shape
+    threshold = float(np.quantile(graph.similarities[k - 1 :: k], 0.9))  # lists of a tenth of the rows reach it
+    taken = seconds(lambda: pyredund.radius_graph(x, threshold, device="cuda"), torch, 1)
+    n_edges = len(pyredund.radius_graph(x, threshold, device="cuda").indices)
+    lines = [f"{n:9,} {dim:4} {'':4} {taken:11.4f} radius_graph(threshold={threshold:.4f}), {n_edges:,} edges"]
+    counts: list[dict[str, int]] = []
+    engine, weights = replace(Engine.resolve(), device="cuda", count=counts.append), np.ones(n, dtype=np.int64)
+    lists, none = (graph.indptr, graph.indices, graph.similarities), np.empty(0, dtype=np.int32)
+    removable, priority = np.ones(n, dtype=np.int32), np.zeros(n, dtype=np.int32)
+    n_remove = n - round(0.9 * n)
+
+    def remove() -> Any:
+        return removal_on_gpu(graph, removable, priority, weights, n_remove, engine)
+
+    on_gpu, log = seconds(remove, torch, 1), remove()
+    start = time.perf_counter()
+    right = pyredund.select(x, 0.9, graph=graph)
+    on_cpu = time.perf_counter() - start
+    assert log is not None, "a list ran out"
+    assert log["removed"].tolist() == right.removed.tolist()
+    lines.append(
+        f"{n:9,} {dim:4} {k:4} {on_gpu:11.4f} removal of 0.1, graph given, {counts[-1]['rounds']} rounds; select "
+        f"on the CPU {on_cpu:.3f} s"
+    )
+    for share in (0.1, 0.9):
+        n_pick = round(share * n)
+        on_gpu = seconds(lambda m=n_pick: insertion_on_gpu(graph, weights, m, engine), torch, 1)  # type: ignore[misc]
+        start = time.perf_counter()
+        expected = _core.insertion(*lists, weights, none, n_pick, engine.n_threads, None)
+        on_cpu = time.perf_counter() - start
+        found = insertion_on_gpu(graph, weights, n_pick, engine)
+        assert [part.tolist() for part in found] == [part.tolist() for part in expected]
+        lines.append(
+            f"{n:9,} {dim:4} {k:4} {on_gpu:11.4f} insertion of {share}, graph given, {counts[-1]['rounds']} rounds; "
+            f"CPU {on_cpu:.3f} s"
+        )
+    return lines
+
+
 def main() -> None:
     """Print a table of times and shares."""
     if reason := why_no_cuda():
@@ -123,6 +167,7 @@ def main() -> None:
         if (dim, k) == (64, 32):
             taken = seconds(lambda x=x: pyredund.select(x, 0.9, device="cuda"), torch, 1)  # type: ignore[misc]
             lines.append(f"{n:9,} {dim:4} {k:4} {taken:11.4f} select(keep=0.9) all told")
+            lines += selector_lines(x, graph, k, torch)
         print(lines[-1], file=sys.stderr, flush=True)
     print("\n".join(lines))
 

@@ -44,9 +44,12 @@ fi
 
 step "compute-sanitizer"
 cat >"$work/small.py" <<'PY'
+from dataclasses import replace
+
 import numpy as np
 import pyredund
 import pyredund._engine
+from pyredund._device import insertion_on_gpu, removal_on_gpu
 
 rng = np.random.default_rng(0)
 near = np.ones((600, 40)) + 1e-4 * rng.normal(size=(600, 40))
@@ -55,6 +58,15 @@ for x in (rng.normal(size=(700, 70)), near, rng.integers(-1, 2, size=(300, 3))):
     assert here.indices.tobytes() == there.indices.tobytes()
     assert here.similarities.tobytes() == there.similarities.tobytes()
     pyredund.knn_graph(x[:50], 9, reference=x, device="cuda")
+    for threshold in (0.5, 0.99):
+        here, there = (pyredund.radius_graph(x, threshold, device=device) for device in ("cuda", "cpu"))
+        assert here.indices.tobytes() == there.indices.tobytes()
+    lists = there if len(there.indices) else pyredund.knn_graph(x, 9)
+    weights = np.ones(len(x), dtype=np.int64)
+    engine = replace(pyredund._engine.Engine.resolve(), device="cuda")
+    insertion_on_gpu(lists, weights, len(x) // 2, engine)
+    ones, zeros = np.ones(len(x), dtype=np.int32), np.zeros(len(x), dtype=np.int32)
+    removal_on_gpu(pyredund.knn_graph(x, 9), ones, zeros, weights, len(x) // 10, engine)
 PY
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 for tool in memcheck racecheck synccheck initcheck; do

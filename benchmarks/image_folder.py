@@ -4,8 +4,8 @@
 
 Writes Fashion-MNIST as files, damages 20, and runs the command as a user would. Then it checks the number of names
 written, that each names a whole file, that the report names exactly the damaged ones, and that the folder is as it was.
-With --kills the command is run again with --work, killed by kill -9 so many times at different moments, run to its end,
-and has to write the same bytes.
+With --kills the command is run again with --work, killed by kill -9 so many times while it trains, the last time when
+it has embedded a first block, run to its end, and has to write the same bytes.
 """
 
 from __future__ import annotations
@@ -96,17 +96,19 @@ def state_of(folder: Path) -> list[tuple[str, int, int]]:
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
-def run(command: list[str], killed_after: float | None = None) -> tuple[float, bool]:
-    """Seconds that the command took, and whether it came to its end before it was to be killed."""
+def run(command: list[str], is_time: Callable[[float], bool] = lambda seconds: False) -> tuple[float, bool]:
+    """Seconds that the command took, and whether it came to its end before it was time to kill it."""
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "pyredund", *command], stderr=subprocess.PIPE, text=True)
-    try:
-        message = process.communicate(timeout=killed_after)[1]
-    except subprocess.TimeoutExpired:
-        process.kill()  # SIGKILL
-        process.communicate()
-        return time.perf_counter() - started, False
-    click.echo(message, err=True)
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen([sys.executable, "-m", "pyredund", *command], stderr=errors)
+        while process.poll() is None:
+            if is_time(time.perf_counter() - started):
+                process.kill()  # SIGKILL
+                process.wait()
+                return time.perf_counter() - started, False
+            time.sleep(0.02)
+        errors.seek(0)
+        click.echo(errors.read(), err=True)
     if process.returncode:
         raise SystemExit(f"pyredund {' '.join(command)} ended with {process.returncode}")
     return time.perf_counter() - started, True
@@ -141,10 +143,17 @@ def main(rows: int, epochs: int | None, kills: int) -> None:
         ]
         again = [*command, "-o", str(here / "again.txt"), "--work", str(here / "work")]
         killed = 0
-        for _ in range(kills):
-            after, ended = run(again, killed_after=seconds / (kills + 1))  # each goes on where the one before was
+        work = here / "work"
+        for kill in range(kills):  # each run goes on where the one before was
+            in_embed = kills > 1 and kill == kills - 1
+            after, ended = run(
+                again,
+                (lambda passed: any(work.glob("block-*")))
+                if in_embed
+                else lambda passed: passed > seconds / max(kills, 2),
+            )
             killed += not ended
-            finished = sorted(path.name for path in (here / "work").glob("*"))
+            finished = list(work.glob("*"))
             how = "ended" if ended else "killed"
             click.echo(f"{how} after {after:.0f} s, files in the work folder: {len(finished)}", err=True)
         if kills:

@@ -1,9 +1,11 @@
+#include <utility>
 #include <vector>
 
 #include "core.hpp"
 #include "cpu/closest_prefix.hpp"
 #include "cpu/insertion.hpp"
 #include "cpu/instruction_set.hpp"
+#include "cpu/one_way.hpp"
 #include "interruptible.hpp"
 
 namespace pyredund {
@@ -20,6 +22,25 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
   run_interruptibly(progress,
                     [&](Watch& watch) { log = cpu::insertion(graph, weight, first, n_pick, n_threads, watch); });
   return py::make_tuple(as_array(log.picked), as_array(log.gains));
+}
+
+// (indptr, rows, similarities) of the edges that have no counterpart.
+py::tuple edges_one_way(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                        const Array<float>& similarities, int n_threads) {
+  const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  cpu::OneWay found;
+  std::vector<std::int32_t> rows;
+  std::vector<float> scores;
+  run_interruptibly(py::none(), [&](Watch& watch) {
+    found = cpu::edges_one_way(graph, n_threads, watch);
+    rows.reserve(found.edges.size());
+    scores.reserve(found.edges.size());
+    for (const cpu::OneWay::Edge& edge : found.edges) {
+      rows.push_back(edge.row);
+      scores.push_back(edge.similarity);
+    }
+  });
+  return py::make_tuple(moved(std::move(found.indptr)), moved(std::move(rows)), moved(std::move(scores)));
 }
 
 py::tuple closest_prefix(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
@@ -42,6 +63,8 @@ void bind_insertion(py::module_& module) {
   module.def("insertion", &insertion, arg("indptr").noconvert(), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("weights").noconvert(), arg("forced").noconvert(), arg("n_pick"),
              arg("n_threads"), arg("progress"));
+  module.def("edges_one_way", &edges_one_way, arg("indptr").noconvert(), arg("indices").noconvert(),
+             arg("similarities").noconvert(), arg("n_threads"));
   module.def("closest_prefix", &closest_prefix, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
              arg("indices").noconvert(), arg("similarities").noconvert(), arg("picks").noconvert(), arg("n_forced"),
              arg("tie_order").noconvert(), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));

@@ -3,11 +3,15 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "core.hpp"
 #include "cuda/device.hpp"
 #include "cuda/device_units.hpp"
+#include "cuda/insertion.hpp"
 #include "cuda/knn_graph.hpp"
+#include "cuda/radius_graph.hpp"
+#include "cuda/removal.hpp"
 #include "interruptible.hpp"
 
 namespace pyredund {
@@ -60,6 +64,63 @@ py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& refere
   return as_dict(counts);
 }
 
+// (rows, columns, similarities), or None where there are more than were asked for.
+py::object as_tuple(cuda::SimilarPairs&& pairs) {
+  if (!pairs.complete) return py::none();
+  return py::make_tuple(moved(std::move(pairs.rows)), moved(std::move(pairs.columns)),
+                        moved(std::move(pairs.similarities)));
+}
+
+py::object similar_pairs(const Array<float>& rows, const std::optional<Array<float>>& reference, double threshold,
+                         std::int64_t most, int device, bool plain, std::int64_t most_bytes,
+                         const py::object& progress) {
+  const MatrixView view = view_rows(rows, rows.shape(1));
+  const MatrixView others = reference ? view_rows(*reference, reference->shape(1)) : MatrixView{};
+  const cuda::SearchOptions options = options_of(device, plain, most_bytes);
+  cuda::SimilarPairs pairs;
+  run_interruptibly(progress, [&](Watch& watch) {
+    pairs = cuda::similar_pairs(view, reference ? &others : nullptr, threshold, most, options, watch);
+  });
+  return as_tuple(std::move(pairs));
+}
+
+// The log, and the number of rounds, or None where a list ran out.
+py::object removal(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                   const Array<float>& similarities, const Array<std::int32_t>& removable,
+                   const Array<std::int32_t>& priority, const Array<std::int64_t>& weights, std::int64_t n_remove,
+                   int device, const py::object& progress) {
+  const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  const std::int32_t* const can_go = removable.data();
+  const std::int32_t* const rank = priority.data();
+  const std::int64_t* const weight = weights.data();
+  cuda::RemovalLog log;
+  run_interruptibly(progress,
+                    [&](Watch& watch) { log = cuda::removal(graph, can_go, rank, weight, n_remove, device, watch); });
+  if (!log.complete) return py::none();
+  py::dict result;
+  result["removed"] = moved(std::move(log.removed));
+  result["costs"] = moved(std::move(log.costs));
+  result["moved_ptr"] = moved(std::move(log.moved_ptr));
+  result["moved"] = moved(std::move(log.moved));
+  result["nearest"] = moved(std::move(log.nearest));
+  result["similarities"] = moved(std::move(log.similarities));
+  return py::make_tuple(result, log.rounds);
+}
+
+// (picked, gains, rounds).
+py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                    const Array<float>& similarities, const Array<std::int64_t>& one_way_indptr,
+                    const Array<std::int32_t>& one_way_rows, const Array<float>& one_way_similarities,
+                    const Array<std::int64_t>& weights, std::int64_t n_pick, int device, const py::object& progress) {
+  const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  const cuda::OneWayEdges one_way{one_way_indptr.data(), one_way_rows.data(), one_way_similarities.data()};
+  const std::int64_t* const weight = weights.data();
+  cuda::InsertionLog log;
+  run_interruptibly(progress,
+                    [&](Watch& watch) { log = cuda::insertion(graph, one_way, weight, n_pick, device, watch); });
+  return py::make_tuple(moved(std::move(log.picked)), moved(std::move(log.gains)), log.rounds);
+}
+
 // Embeddings at an address on a device; strides count elements, and `stream` is a cudaStream_t.
 std::unique_ptr<cuda::DeviceUnits> unit_rows(std::uintptr_t address, int element, std::int64_t rows, std::int64_t dim,
                                              std::int64_t row_stride, std::int64_t column_stride, int device,
@@ -86,6 +147,15 @@ py::dict knn_of_units(const cuda::DeviceUnits& units, Array<std::int32_t>& indic
   return as_dict(counts);
 }
 
+py::object similar_pairs_of_units(const cuda::DeviceUnits& units, double threshold, std::int64_t most, bool plain,
+                                  std::int64_t most_bytes, const py::object& progress) {
+  const cuda::SearchOptions options = options_of(units.device(), plain, most_bytes);
+  cuda::SimilarPairs pairs;
+  run_interruptibly(
+      progress, [&](Watch& watch) { pairs = cuda::similar_pairs_of_units(units, threshold, most, options, watch); });
+  return as_tuple(std::move(pairs));
+}
+
 }  // namespace
 }  // namespace pyredund
 
@@ -108,7 +178,18 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
       .def_property_readonly("n_distinct", [](const cuda::DeviceUnits& units) { return units.rows().rows; })
       .def_property_readonly("class_of", [](const cuda::DeviceUnits& units) { return as_array(units.class_of()); })
       .def("knn", &knn_of_units, arg("indices").noconvert(), arg("similarities").noconvert(), arg("plain"),
-           arg("most_bytes"), arg("progress"));
+           arg("most_bytes"), arg("progress"))
+      .def("similar_pairs", &similar_pairs_of_units, arg("threshold"), arg("most"), arg("plain"), arg("most_bytes"),
+           arg("progress"));
+  module.def("removal", &removal, arg("indptr").noconvert(), arg("indices").noconvert(),
+             arg("similarities").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(),
+             arg("weights").noconvert(), arg("n_remove"), arg("device"), arg("progress"));
+  module.def("insertion", &insertion, arg("indptr").noconvert(), arg("indices").noconvert(),
+             arg("similarities").noconvert(), arg("one_way_indptr").noconvert(), arg("one_way_rows").noconvert(),
+             arg("one_way_similarities").noconvert(), arg("weights").noconvert(), arg("n_pick"), arg("device"),
+             arg("progress"));
+  module.def("similar_pairs", &similar_pairs, arg("rows").noconvert(), arg("reference"), arg("threshold"), arg("most"),
+             arg("device"), arg("plain"), arg("most_bytes"), arg("progress"));
   module.def("unit_rows", &unit_rows, arg("address"), arg("element"), arg("rows"), arg("dim"), arg("row_stride"),
              arg("column_stride"), arg("device"), arg("stream"));
   module.def("knn", &knn, arg("rows").noconvert(), arg("reference"), arg("excluded"), arg("indices").noconvert(),

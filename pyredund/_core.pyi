@@ -182,6 +182,9 @@ def insertion(
     n_threads: int,
     progress: _Progress | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
+def edges_one_way(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32], similarities: NDArray[np.float32], n_threads: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
 def closest_prefix(
     rows: NDArray[np.float32],
     dim: int,

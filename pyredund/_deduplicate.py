@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyredund import _core
 from pyredund._checks import check_threshold
-from pyredund._device import check_device
+from pyredund._device import check_device, pairs_on_gpu
 from pyredund._engine import Engine, Progress
 from pyredund._given_graph import check_belongs, check_graph, similar_lists
 from pyredund._inputs import reference_source, row_source
@@ -64,8 +64,8 @@ def deduplicate(
     reference : array_like, shape (m, d), optional
         Rows that you own already: they count as kept from the start, so that what stays is new. With the training set
         as reference, what goes from a test set is what leaks into it.
-    device : {"auto", "cpu"}, default "auto"
-        Where to compute.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where to search for similar rows; the visit itself runs on the CPU.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
@@ -104,9 +104,9 @@ def deduplicate(
     >>> pyredund.deduplicate(embeddings, threshold=0.99, reference=[[0.0, 2.0]]).indices
     array([0, 3])
     """
-    check_device(device, has_cuda=False)
+    device = check_device(device)
     lowest = check_threshold(threshold, positive=True)
-    engine = Engine.resolve(n_threads, progress)
+    engine = Engine.resolve(n_threads, progress, device)
     source = row_source("embeddings", embeddings)
     n = source.rows
     if n == 0:
@@ -214,7 +214,9 @@ def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple
             )
 
     pairs = None
-    layout = layout_of(rows, 1, engine, threshold)
+    if engine.device == "cuda":  # which marks no crowded rows: where there are more pairs, the CPU does
+        pairs = pairs_on_gpu(rows.matrix, None, threshold, rows.n_distinct * most, engine)
+    layout = layout_of(rows, 1, engine, threshold) if pairs is None else None
     if layout is not None:
         with rows.arranged(layout.order, engine):
             sketch = sketch_of(rows, layout, engine)

@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund import _core
 from pyredund._checks import check_choice
 
 if TYPE_CHECKING:
     from pyredund._engine import Engine
+    from pyredund._neighbor_graph import NeighborGraph
 
 _cuda: ModuleType | None
 try:
     from pyredund import _cuda
 except ImportError:  # built where there was no CUDA compiler
     _cuda = None
+
+
+NO_KERNELS = "only knn_graph, radius_graph, deduplicate, and select by a graph of k neighbours, have CUDA kernels"
+Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]  # two rows and their similarity
 
 
 def why_no_cuda() -> str:
@@ -35,7 +41,7 @@ def check_device(device: object, *, has_cuda: bool = True) -> str:
     """
     if check_choice("device", device, ["auto", "cpu", "cuda"]) != "cuda":
         return "cpu"
-    reason = why_no_cuda() if has_cuda else "only knn_graph, and select by a graph of k neighbours, have CUDA kernels"
+    reason = why_no_cuda() if has_cuda else NO_KERNELS
     if reason:
         raise ValueError(f"device must be 'auto' or 'cpu', got 'cuda': {reason}")
     return "cuda"
@@ -57,3 +63,51 @@ def knn_on_gpu(
         )
     if engine.count is not None:
         engine.count(counts)
+
+
+def pairs_on_gpu(
+    rows: NDArray[np.float32], reference: NDArray[np.float32] | None, threshold: float, most: int, engine: Engine
+) -> Pairs | None:
+    """Pairs from the threshold on, as the CPU's search finds them, in no order; None if there are more than `most`."""
+    assert _cuda is not None, "check_device has seen to it"
+    with engine.reporting("pairs on the GPU") as report:
+        found: Pairs | None = _cuda.similar_pairs(
+            rows, reference, threshold, most, 0, engine.plain_cuda, engine.cuda_bytes, report
+        )
+    return found
+
+
+def removal_on_gpu(
+    graph: NeighborGraph,
+    removable: NDArray[np.int32],
+    priority: NDArray[np.int32],
+    weights: NDArray[np.int64],
+    n_remove: int,
+    engine: Engine,
+) -> _core._RemovalLog | None:
+    """The log of the CPU's removal, for rows of which no two are identical; None where a list runs out."""
+    assert _cuda is not None, "check_device has seen to it"
+    lists = graph.indptr, graph.indices, graph.similarities
+    with engine.reporting("removal on the GPU") as report:
+        found: tuple[_core._RemovalLog, int] | None = _cuda.removal(
+            *lists, removable, priority, weights, n_remove, 0, report
+        )
+    if found is None:
+        return None
+    if engine.count is not None:
+        engine.count({"rounds": found[1]})
+    return found[0]
+
+
+def insertion_on_gpu(
+    graph: NeighborGraph, weights: NDArray[np.int64], n_pick: int, engine: Engine
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Rows in the order in which the CPU's insertion picks them where none is forced, and what each gains."""
+    assert _cuda is not None, "check_device has seen to it"
+    lists = graph.indptr, graph.indices, graph.similarities
+    one_way = _core.edges_one_way(*lists, engine.n_threads)
+    with engine.reporting("insertion on the GPU") as report:
+        picked, gains, rounds = _cuda.insertion(*lists, *one_way, weights, n_pick, 0, report)
+    if engine.count is not None:
+        engine.count({"rounds": rounds})
+    return picked, gains

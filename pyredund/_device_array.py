@@ -82,10 +82,7 @@ def knn_of_device_array(
 
     None if rows hold NaN or infinity.
     """
-    assert _device._cuda is not None
-    units = _device._cuda.unit_rows(
-        array.address, array.element, array.rows, array.dim, *array.strides, array.device, array.stream
-    )
+    units = _units_of(array)
     if units.n_bad:
         return None
     length = min(k, units.n_distinct - 1)
@@ -96,3 +93,25 @@ def knn_of_device_array(
     if engine.count is not None:
         engine.count(counts)
     return indices, similarities, units.class_of if units.n_distinct < array.rows else None
+
+
+def pairs_of_device_array(
+    array: DeviceArray, threshold: float, most: int, engine: Engine
+) -> tuple[_device.Pairs | None, int, NDArray[np.int32] | None] | None:
+    """Pairs of the distinct rows, None if there are more than `most`, the number of these, and each row's place.
+
+    The places are None if all rows are distinct; all is None if rows hold NaN or infinity.
+    """
+    units = _units_of(array)
+    if units.n_bad:
+        return None
+    with engine.reporting("pairs on the GPU") as report:
+        pairs = units.similar_pairs(threshold, most, engine.plain_cuda, engine.cuda_bytes, report)
+    return pairs, units.n_distinct, units.class_of if units.n_distinct < array.rows else None
+
+
+def _units_of(array: DeviceArray) -> Any:
+    assert _device._cuda is not None
+    return _device._cuda.unit_rows(
+        array.address, array.element, array.rows, array.dim, *array.strides, array.device, array.stream
+    )

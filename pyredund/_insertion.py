@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
+from pyredund._device import insertion_on_gpu
 from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._removal import lowest_rows
@@ -136,17 +137,20 @@ def insertion(
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
     _, firsts = np.unique(class_of[forced], return_index=True)
     leading = forced[np.sort(firsts)]  # the first forced row of each class gains, its copies gain nothing
-    with engine.reporting("insertion") as report:
-        classes, gained = _core.insertion(
-            graph.indptr,
-            graph.indices,
-            graph.similarities,
-            weights,
-            class_of[leading],
-            min(n_keep, rows.n_distinct),
-            engine.n_threads,
-            report,
-        )
+    if engine.device == "cuda" and engine.cuda_selectors and not len(leading):
+        classes, gained = insertion_on_gpu(graph, weights, min(n_keep, rows.n_distinct), engine)
+    else:
+        with engine.reporting("insertion") as report:
+            classes, gained = _core.insertion(
+                graph.indptr,
+                graph.indices,
+                graph.similarities,
+                weights,
+                class_of[leading],
+                min(n_keep, rows.n_distinct),
+                engine.n_threads,
+                report,
+            )
     # The first row of a class is its lowest; that a class was forced into the selection makes it the forced row.
     picked = rows.first[classes].astype(np.int64)
     picked[: len(leading)] = leading

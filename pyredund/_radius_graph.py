@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 
 from pyredund import _core
 from pyredund._checks import check_threshold
-from pyredund._device import check_device
+from pyredund._device import Pairs, check_device, pairs_on_gpu
+from pyredund._device_array import DeviceArray, device_array, pairs_of_device_array
 from pyredund._directions import products
 from pyredund._engine import Engine, Progress
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_needs, reference_needs
 from pyredund._memory import readable
 from pyredund._neighbor_graph import NeighborGraph
-from pyredund._scratch import within_memory
+from pyredund._scratch import Needs, within_memory
 from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists
 EDGE_BYTES = 16  # of an entry while identical rows are put back in: what it was, and what it becomes
+BYTES_BESIDE_PAIRS = 64  # of a row, where unit rows lie on a GPU
 SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
 BYTES_AT_ONCE = 8 << 20  # of the rows that they are made from
 
@@ -49,8 +51,8 @@ def radius_graph(
         Lowest similarity, in [-1, 1]; compared with the reported float32 similarity.
     reference : array_like, shape (m, d), optional
         Take the neighbours from these rows instead of from `embeddings`.
-    device : {"auto", "cpu"}, default "auto"
-        Where to compute.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where to compute, as for `knn_graph`.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
@@ -84,9 +86,13 @@ def radius_graph(
     >>> np.diff(graph.indptr), graph.indices
     (array([1, 2, 1, 0]), array([1, 0, 2, 1], dtype=int32))
     """
-    check_device(device, has_cuda=False)
+    device = check_device(device)
     lowest = check_threshold(threshold)
-    engine = Engine.resolve(n_threads, progress)
+    engine = Engine.resolve(n_threads, progress, device)
+    if device == "cuda" and reference is None and (array := device_array(embeddings)) is not None:
+        graph = _search_where_they_lie(array, lowest, max_memory, engine)
+        if graph is not None:
+            return graph
     source = row_source("embeddings", embeddings)
     others = reference_source(reference, source.dim) if reference is not None else None
     needs = graph_needs(source, 0, engine)
@@ -105,6 +111,32 @@ def _search(
     if expected * PAIR_BYTES / (2 if self_join else 1) > room:
         raise _too_many(rows, threshold, expected, room)
     pairs = _pairs(rows, columns, self_join, threshold, max(0, room // PAIR_BYTES), engine)
+    return _graph_of(pairs, rows, columns, self_join, threshold, room, expected)
+
+
+def _search_where_they_lie(
+    array: DeviceArray, threshold: float, max_memory: int | None, engine: Engine
+) -> NeighborGraph | None:
+    """The graph of embeddings that lie on a GPU; None if they are not finite, which the CPU says in detail."""
+    needs = Needs(array.rows * BYTES_BESIDE_PAIRS)
+    engine, room = within_memory(f"a graph of {array.rows} rows", needs, max_memory, engine)
+    found = pairs_of_device_array(array, threshold, max(0, room // PAIR_BYTES), engine)
+    if found is None:
+        return None
+    pairs, n_distinct, class_of = found
+    rows = UnitRows(np.empty((n_distinct, 0), dtype=np.float32), array.dim, class_of, array.rows)
+    return _graph_of(pairs, rows, rows, True, threshold, room)
+
+
+def _graph_of(
+    pairs: Pairs | None,
+    rows: UnitRows,
+    columns: UnitRows,
+    self_join: bool,
+    threshold: float,
+    room: int,
+    expected: float = 0.0,
+) -> NeighborGraph:
     if pairs is None:
         raise _too_many(rows, threshold, max(expected, room / PAIR_BYTES), room)
     n_edges = len(pairs[0]) * (2 if self_join else 1)
@@ -118,12 +150,14 @@ def _search(
 
 
 Found = TypeVar("Found")
-Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
 
 def _pairs(
     rows: UnitRows, columns: UnitRows, self_join: bool, threshold: float, most: int, engine: Engine
 ) -> Pairs | None:
+    if engine.device == "cuda":
+        return pairs_on_gpu(rows.matrix, None if self_join else columns.matrix, threshold, most, engine)
+
     def search(sketch: tuple[object, ...] | None) -> Pairs | None:
         with engine.reporting("pairs") as report:
             return _core.similar_pairs(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
+from pyredund._device import removal_on_gpu
 from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
@@ -87,27 +88,32 @@ def removal(
     else:  # in each class the order in which rows go: must_keep never, lower priority first, then the higher row
         members = members[np.lexsort((-members, priority[members], must_keep[members], class_of[members]))]
     removable = np.bincount(class_of[~must_keep], minlength=rows.n_distinct).astype(np.int32)
-    with engine.reporting("removal") as report:
-        log = _core.removal(
-            rows.matrix,
-            rows.dim,
-            graph.indptr,
-            graph.indices,
-            graph.similarities,
-            rows.first if of_rows else None,
-            class_of if of_rows else None,
-            member_ptr,
-            members,
-            removable,
-            priority,
-            weights,
-            rows.n_rows - n_keep,
-            engine.n_threads,
-            engine.isa,
-            engine.block,
-            report,
-            room,
-        )
+    n_remove = rows.n_rows - n_keep
+    log: _core._RemovalLog | None = None
+    if engine.device == "cuda" and engine.cuda_selectors and rows.class_of is None:
+        log = removal_on_gpu(graph, removable, priority, weights, n_remove, engine)
+    if log is None:
+        with engine.reporting("removal") as report:
+            log = _core.removal(
+                rows.matrix,
+                rows.dim,
+                graph.indptr,
+                graph.indices,
+                graph.similarities,
+                rows.first if of_rows else None,
+                class_of if of_rows else None,
+                member_ptr,
+                members,
+                removable,
+                priority,
+                weights,
+                n_remove,
+                engine.n_threads,
+                engine.isa,
+                engine.block,
+                report,
+                room,
+            )
     history = RemovalHistory(
         log["removed"].astype(np.int64),
         log["moved_ptr"],

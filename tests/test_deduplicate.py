@@ -280,7 +280,7 @@ def test_verify_finds_what_breaks_the_promise() -> None:
         ({"threshold": float("nan")}, ValueError, "got nan"),
         ({"threshold": "high"}, TypeError, "threshold must be a number, got .high. of type str"),
         ({"threshold": True}, TypeError, "threshold must be a number, got True of type bool"),
-        ({"device": "cuda"}, ValueError, "have CUDA kernels"),
+        ({"device": "gpu"}, ValueError, "device must be one of auto, cpu, cuda, got .gpu."),
         ({"graph": "a file"}, TypeError, "graph must be a NeighborGraph, got str"),
         ({"graph": pyredund.knn_graph(smooth(6))}, ValueError, "graph must join the 7 rows of embeddings"),
         ({"graph": pyredund.knn_graph(clumps(7))}, ValueError, "graph must be that of these embeddings"),

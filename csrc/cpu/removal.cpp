@@ -17,6 +17,11 @@ struct Candidate {
   std::int32_t cls;
 };
 
+struct Move {
+  std::int32_t cls;
+  Neighbor to;
+};
+
 // Orders a heap whose front is the candidate that goes first.
 bool goes_later(const Candidate& a, const Candidate& b) {
   if (a.cost != b.cost) return a.cost > b.cost;
@@ -122,7 +127,24 @@ class Removal {
         std::push_heap(heap_.begin(), heap_.end(), goes_later);
       }
     }
+    sort_moves();
     log_.moved_ptr.push_back(static_cast<std::int64_t>(log_.moved.size()));
+  }
+
+  // Puts what moved in this step in the order of the classes, which the order of the lists in memory has no part in.
+  void sort_moves() {
+    const auto first = static_cast<std::size_t>(log_.moved_ptr.back());
+    if (log_.moved.size() - first < 2) return;
+    moves_.clear();
+    for (std::size_t m = first; m < log_.moved.size(); ++m) {
+      moves_.push_back({log_.moved[m], {log_.nearest[m], log_.similarities[m]}});
+    }
+    std::sort(moves_.begin(), moves_.end(), [](const Move& a, const Move& b) { return a.cls < b.cls; });
+    for (std::size_t m = first; m < log_.moved.size(); ++m) {
+      log_.moved[m] = moves_[m - first].cls;
+      log_.nearest[m] = moves_[m - first].to.id;
+      log_.similarities[m] = moves_[m - first].to.similarity;
+    }
   }
 
   // Gives every class that c serves the class that now serves it.
@@ -167,6 +189,7 @@ class Removal {
   std::vector<std::int32_t> lowest_;  // lowest of each member and those that go after it
   bool has_identical_rows_ = false;
   std::vector<Candidate> heap_;  // one candidate a class
+  std::vector<Move> moves_;      // of one step
   RemovalLog log_;
   Watch& watch_;
 };

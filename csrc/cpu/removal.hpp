@@ -21,7 +21,7 @@ struct RowClasses {
 };
 
 // What happened, step by step. In step t row removed[t] went at costs[t] (in units of 2^-32), after which the
-// nearest kept class of class moved[e] is nearest[e], for e from moved_ptr[t] to moved_ptr[t + 1].
+// nearest kept class of class moved[e] is nearest[e], for e from moved_ptr[t] to moved_ptr[t + 1], moved[e] ascending.
 struct RemovalLog {
   std::vector<std::int32_t> removed;
   std::vector<std::int64_t> costs;

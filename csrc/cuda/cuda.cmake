@@ -25,7 +25,10 @@ message(STATUS "pyredund: CUDA ${CMAKE_CUDA_COMPILER_VERSION} builds the module 
 
 add_library(cuda_kernels OBJECT
   csrc/cuda/identical_rows.cu
+  csrc/cuda/insertion.cu
+  csrc/cuda/pair_scores.cu
   csrc/cuda/plain_knn.cu
+  csrc/cuda/removal.cu
   csrc/cuda/settle.cu
   csrc/cuda/tile_scan.cu
   csrc/cuda/unit_rows.cu)
@@ -42,6 +45,7 @@ pybind11_add_module(_cuda MODULE
   csrc/cuda/device.cpp
   csrc/cuda/device_units.cpp
   csrc/cuda/knn_graph.cpp
+  csrc/cuda/radius_graph.cpp
   csrc/cuda/tensor_knn.cpp
   $<TARGET_OBJECTS:cuda_kernels>)
 find_package(CUDAToolkit REQUIRED)

@@ -6,21 +6,10 @@
 #include "cuda/device.hpp"
 #include "cuda/plain_knn.hpp"
 #include "cuda/tensor_knn.hpp"
+#include "cuda/upload.hpp"
 
 namespace pyredund::cuda {
 namespace {
-
-constexpr std::int64_t kCopyBytes = 256 << 20;  // between two looks at the watch
-
-void upload(const void* host, std::int64_t bytes, void* device, cudaStream_t stream, const Watch& watch) {
-  for (std::int64_t at = 0; at < bytes; at += kCopyBytes) {
-    check(watch);
-    to_device(static_cast<char*>(device) + at, static_cast<const char*>(host) + at, std::min(kCopyBytes, bytes - at),
-              stream);
-  }
-}
-
-std::int64_t bytes_of(MatrixView view) { return view.rows * view.stride * static_cast<std::int64_t>(sizeof(float)); }
 
 void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& lists, cudaStream_t stream,
                     Watch& watch) {
@@ -58,22 +47,20 @@ void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, W
   if (task.rows.rows == 0 || task.lists.k == 0) return;
   const UseDevice use(options.device);
   const Stream stream(options.device);
-  const Buffer rows(bytes_of(task.rows), options.device);
-  upload(task.rows.data, rows.bytes(), rows.data(), stream.get(), watch);
-  const UnitRows unit{static_cast<const float*>(rows.data()), task.rows.rows, task.rows.stride};
-  Columns columns{unit, nullptr, task.reference == nullptr};
-  std::optional<Buffer> reference, excluded;
+  const UploadedRows rows(task.rows, options.device, stream.get(), watch);
+  Columns columns{rows.unit(), nullptr, task.reference == nullptr};
+  std::optional<UploadedRows> reference;
+  std::optional<Buffer> excluded;
   if (task.reference != nullptr) {
-    reference.emplace(bytes_of(*task.reference), options.device);
-    upload(task.reference->data, reference->bytes(), reference->data(), stream.get(), watch);
-    columns.rows = {static_cast<const float*>(reference->data()), task.reference->rows, task.reference->stride};
+    reference.emplace(*task.reference, options.device, stream.get(), watch);
+    columns.rows = reference->unit();
     if (task.excluded != nullptr) {
       excluded.emplace(task.rows.rows * 4, options.device);
       upload(task.excluded, excluded->bytes(), excluded->data(), stream.get(), watch);
       columns.own = static_cast<const std::int32_t*>(excluded->data());
     }
   }
-  search_lists(unit, columns, task.excluded, task.lists, options, stream.get(), counts, watch);
+  search_lists(rows.unit(), columns, task.excluded, task.lists, options, stream.get(), counts, watch);
 }
 
 void knn_of_units(const DeviceUnits& units, const HostLists& lists, SearchOptions options, KnnCounts& counts,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/device.hpp"
+#include "cuda/half_rows.hpp"
 #include "cuda/settle.hpp"
 #include "cuda/tile_scan.hpp"
 
@@ -14,23 +15,6 @@ namespace pyredund::cuda {
 namespace {
 
 constexpr double kLaunchProducts = 2e12;  // about 10 ms where tensor cores are fast, 100 ms where they are slow
-
-// Halves of unit rows, in whole tiles and chunks, and their residuals.
-struct HalfRows {
-  HalfRows(const UnitRows& unit, int device, cudaStream_t stream)
-      : stride(rounded_up(unit.stride, kChunk)),
-        halves(rounded_up(unit.rows, kTile) * stride * 2, device),
-        residuals(unit.rows * 4, device),
-        largest(4, device) {
-    PYREDUND_CUDA_CALL(cudaMemsetAsync(largest.data(), 0, 4, stream));
-    half_rows(unit.data, unit.rows, unit.stride, stride, data(), static_cast<float*>(residuals.data()),
-              static_cast<float*>(largest.data()), stream);
-  }
-  __half* data() const { return static_cast<__half*>(halves.data()); }
-
-  std::int64_t stride;
-  Buffer halves, residuals, largest;
-};
 
 std::int64_t list_bytes(std::int64_t capacity) { return capacity * 8 + 4 * 4; }
 

@@ -186,6 +186,7 @@ inline float __double2float_ru(double x) {
   return near < x ? std::nextafter(near, INFINITY) : near;
 }
 inline float __double2float_rd(double x) { return -__double2float_ru(-x); }
+inline long long __double2ll_rn(double x) { return std::llrint(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 using std::isfinite;

@@ -1,0 +1,325 @@
+#include "cuda/removal.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <utility>
+
+#include "cuda/device.hpp"
+#include "cuda/launch.hpp"
+#include "cuda/similarity_units.hpp"
+#include "cuda/upload.hpp"
+
+namespace pyredund::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+// Row `row` went over to `to` when `from` was removed.
+struct Move {
+  std::int32_t from, row, to;
+  float similarity;
+};
+
+// What the kernels work on, in device memory.
+struct State {
+  std::int64_t n;
+  const std::int64_t* indptr;
+  const std::int32_t* ids;
+  const float* similarities;
+  const std::int32_t* removable;
+  const std::int32_t* priority;
+  const std::int64_t* weights;
+  float* second;  // similarity to the second nearest row of all; -1 where there is none
+  std::uint8_t* is_kept;
+  std::uint8_t* is_later;  // rows that do not go in this round
+  std::int32_t* closest;   // the two kept rows of each row, ...
+  std::int32_t* next;
+  float* closest_similarity;  // ... their similarities, ...
+  float* next_similarity;
+  std::int64_t* place;       // ... and where in the row's list the next one is
+  unsigned long long* cost;  // of an int64
+  std::int32_t* removed;
+  std::int64_t* removed_cost;
+  std::uint32_t* n_removed;
+  Move* moves;
+  std::uint32_t* n_moves;  // goes on beyond the capacity
+  std::uint32_t most_moves;
+  std::uint32_t* n_worn;  // rows without a second kept row in their list
+};
+
+__device__ inline std::int64_t row_of_thread() {
+  return static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+}
+
+__global__ void begin_kernel(const State state) {
+  const std::int64_t i = row_of_thread();
+  if (i >= state.n) return;
+  const std::int64_t begin = state.indptr[i], length = state.indptr[i + 1] - begin;
+  if (length < (state.n > 2 ? 2 : 1)) atomicAdd(state.n_worn, 1u);
+  state.is_kept[i] = 1;
+  state.closest[i] = static_cast<std::int32_t>(i);
+  state.closest_similarity[i] = 1.0f;
+  state.place[i] = begin;
+  state.next[i] = length > 0 ? state.ids[begin] : -1;
+  state.next_similarity[i] = length > 0 ? state.similarities[begin] : -1.0f;
+  state.second[i] = length > 1 ? state.similarities[begin + 1] : -1.0f;
+}
+
+__global__ void clear_kernel(const State state) {
+  const std::int64_t i = row_of_thread();
+  if (i >= state.n) return;
+  state.cost[i] = 0;
+  state.is_later[i] = 0;
+}
+
+__global__ void cost_kernel(const State state) {
+  const std::int64_t i = row_of_thread();
+  if (i >= state.n) return;
+  const std::int64_t loss = in_units(state.closest_similarity[i]) - in_units(state.next_similarity[i]);
+  atomicAdd(state.cost + state.closest[i], static_cast<unsigned long long>(state.weights[i] * loss));
+}
+
+__device__ inline bool goes_before(const State& state, std::int32_t a, std::int32_t b) {
+  const auto cost_a = static_cast<std::int64_t>(state.cost[a]), cost_b = static_cast<std::int64_t>(state.cost[b]);
+  if (cost_a != cost_b) return cost_a < cost_b;
+  if (state.priority[a] != state.priority[b]) return state.priority[a] < state.priority[b];
+  if (state.second[a] != state.second[b]) return state.second[a] < state.second[b];
+  return a > b;
+}
+
+// Nothing behind this row in an order has to wait: what costs no more goes before it.
+__device__ inline bool guards(const State& state, std::int32_t row, std::int64_t most_cost) {
+  return state.removable[row] == 0 || static_cast<std::int64_t>(state.cost[row]) > most_cost;
+}
+
+__global__ void compare_kernel(const State state, std::int64_t most_cost) {
+  const std::int64_t i = row_of_thread();
+  if (i >= state.n) return;
+  std::int32_t last = state.closest[i];  // of the rows so far, the one that goes last
+  if (guards(state, last, most_cost)) return;
+  for (std::int64_t place = state.place[i], end = state.indptr[i + 1]; place < end; ++place) {
+    const std::int32_t row = state.ids[place];
+    if (state.is_kept[row] == 0) continue;
+    const bool is_second = place == state.place[i];
+    if (guards(state, row, most_cost)) return;
+    if (goes_before(state, last, row)) {
+      state.is_later[row] = 1;
+      last = row;
+    } else if (is_second) {
+      state.is_later[last] = 1;
+    }
+  }
+}
+
+__global__ void remove_kernel(const State state, std::int64_t most_cost) {
+  const std::int64_t x = row_of_thread();
+  if (x >= state.n || state.is_kept[x] == 0 || state.removable[x] == 0 || state.is_later[x] != 0) return;
+  const auto cost = static_cast<std::int64_t>(state.cost[x]);
+  if (cost > most_cost) return;
+  state.is_kept[x] = 0;
+  const std::uint32_t at = atomicAdd(state.n_removed, 1u);
+  state.removed[at] = static_cast<std::int32_t>(x);
+  state.removed_cost[at] = cost;
+}
+
+// At most one of a row's two rows has just gone.
+__global__ void move_kernel(const State state) {
+  const std::int64_t i = row_of_thread();
+  if (i >= state.n) return;
+  const std::int32_t a = state.closest[i], b = state.next[i];
+  const bool a_is_gone = state.is_kept[a] == 0;
+  if (!a_is_gone && state.is_kept[b] != 0) return;
+  if (a_is_gone) {
+    const float similarity = state.next_similarity[i];
+    state.closest[i] = b;
+    state.closest_similarity[i] = similarity;
+    const std::uint32_t at = atomicAdd(state.n_moves, 1u);
+    if (at < state.most_moves) state.moves[at] = Move{a, static_cast<std::int32_t>(i), b, similarity};
+  }
+  const std::int64_t end = state.indptr[i + 1];
+  std::int64_t place = state.place[i] + 1;
+  while (place < end && state.is_kept[state.ids[place]] == 0) ++place;
+  state.place[i] = place;
+  if (place == end) {
+    atomicAdd(state.n_worn, 1u);
+    return;
+  }
+  state.next[i] = state.ids[place];
+  state.next_similarity[i] = state.similarities[place];
+}
+
+class Removal {
+ public:
+  Removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
+          const std::int64_t* weights, int device, Watch& watch)
+      : n_(graph.n_rows), device_(device), stream_(device), watch_(watch) {
+    const std::int64_t n_edges = graph.indptr[n_];
+    state_.n = n_;
+    state_.indptr = sent(graph.indptr, n_ + 1);
+    state_.ids = sent(graph.indices, n_edges);
+    state_.similarities = sent(graph.similarities, n_edges);
+    state_.removable = sent(removable, n_);
+    state_.priority = sent(priority, n_);
+    state_.weights = sent(weights, n_);
+    state_.second = room_for<float>(n_);
+    state_.is_kept = room_for<std::uint8_t>(n_);
+    state_.is_later = room_for<std::uint8_t>(n_);
+    state_.closest = room_for<std::int32_t>(n_);
+    state_.next = room_for<std::int32_t>(n_);
+    state_.closest_similarity = room_for<float>(n_);
+    state_.next_similarity = room_for<float>(n_);
+    state_.place = room_for<std::int64_t>(n_);
+    state_.cost = room_for<unsigned long long>(n_);
+    state_.removed = room_for<std::int32_t>(n_);
+    state_.removed_cost = room_for<std::int64_t>(n_);
+    state_.n_removed = room_for<std::uint32_t>(3);  // and two more counts
+    state_.n_moves = state_.n_removed + 1;
+    state_.n_worn = state_.n_removed + 2;
+    state_.moves = room_for<Move>(n_);
+    state_.most_moves = static_cast<std::uint32_t>(n_);  // of a round: every row moves once at most
+  }
+
+  RemovalLog run(std::int64_t n_remove) {
+    watch_.total += n_remove;
+    PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_removed, 0, 12, stream_.get()));
+    start(begin_kernel);
+    for (std::int64_t count = 0; count < n_remove;) {
+      const std::int64_t most_cost = cost_for(n_remove - count);
+      for (std::int64_t before = -1; before != count; ++log_.rounds) {
+        check(watch_);
+        before = count;
+        count = remove_some(most_cost);
+        if (!log_.complete) return std::move(log_);
+        watch_.done = std::min(count, n_remove);
+      }
+    }
+    write_log(n_remove);
+    return std::move(log_);
+  }
+
+ private:
+  template <typename T>
+  T* room_for(std::int64_t count) {
+    buffers_.push_back(std::make_unique<Buffer>(count * static_cast<std::int64_t>(sizeof(T)), device_));
+    return static_cast<T*>(buffers_.back()->data());
+  }
+  template <typename T>
+  const T* sent(const T* from, std::int64_t count) {
+    T* const to = room_for<T>(count);
+    upload(from, count * static_cast<std::int64_t>(sizeof(T)), to, stream_.get(), watch_);
+    return to;
+  }
+  template <typename... Parameters, typename... Arguments>
+  void start(void (*kernel)(State, Parameters...), Arguments... arguments) {
+    launch(kernel, blocks_for(n_, kThreads), kThreads, 0, stream_.get(), state_, arguments...);
+  }
+
+  void find_costs() {
+    start(clear_kernel);
+    start(cost_kernel);
+  }
+
+  // One round; returns how many rows have gone in all.
+  std::int64_t remove_some(std::int64_t most_cost) {
+    find_costs();
+    start(compare_kernel, most_cost);
+    start(remove_kernel, most_cost);
+    PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_moves, 0, 4, stream_.get()));
+    start(move_kernel);
+    std::uint32_t counts[3];  // removed, moved in this round, worn
+    to_host(counts, state_.n_removed, sizeof counts, stream_.get());
+    log_.complete = counts[2] == 0;
+    const std::size_t known = moves_.size();
+    moves_.resize(known + counts[1]);
+    to_host(moves_.data() + known, state_.moves, counts[1] * static_cast<std::int64_t>(sizeof(Move)), stream_.get());
+    return counts[0];
+  }
+
+  // A cost that about `count` of the rows left do not exceed, and a few more: costs grow.
+  std::int64_t cost_for(std::int64_t count) {
+    find_costs();
+    std::vector<std::int64_t> all(static_cast<std::size_t>(n_));
+    std::vector<std::uint8_t> is_kept(all.size());
+    std::vector<std::int32_t> removable(all.size());
+    to_host(all.data(), state_.cost, n_ * 8, stream_.get());
+    to_host(is_kept.data(), state_.is_kept, n_, stream_.get());
+    to_host(removable.data(), state_.removable, n_ * 4, stream_.get());
+    costs_.clear();
+    for (std::int64_t i = 0; i < n_; ++i) {
+      if (is_kept[i] != 0 && removable[i] != 0) costs_.push_back(all[i]);
+    }
+    if (costs_.empty()) throw std::logic_error("fewer rows can be removed than are to go");
+    const std::int64_t wanted =
+        std::min<std::int64_t>(count + count / 4 + 64, static_cast<std::int64_t>(costs_.size()));
+    const auto last = costs_.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
+    std::nth_element(costs_.begin(), last, costs_.end());
+    return *last;
+  }
+
+  void write_log(std::int64_t n_remove) {
+    std::uint32_t count = 0;
+    to_host(&count, state_.n_removed, 4, stream_.get());
+    std::vector<std::int32_t> rows(count), order(count), priority(static_cast<std::size_t>(n_));
+    std::vector<float> second(static_cast<std::size_t>(n_));
+    costs_.resize(count);
+    to_host(costs_.data(), state_.removed_cost, static_cast<std::int64_t>(count) * 8, stream_.get());
+    to_host(rows.data(), state_.removed, static_cast<std::int64_t>(count) * 4, stream_.get());
+    to_host(priority.data(), state_.priority, n_ * 4, stream_.get());
+    to_host(second.data(), state_.second, n_ * 4, stream_.get());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](std::int32_t x, std::int32_t y) {
+      const std::int32_t a = rows[x], b = rows[y];
+      if (costs_[x] != costs_[y]) return costs_[x] < costs_[y];
+      if (priority[a] != priority[b]) return priority[a] < priority[b];
+      if (second[a] != second[b]) return second[a] < second[b];
+      return a > b;
+    });
+    order.resize(std::min<std::size_t>(order.size(), static_cast<std::size_t>(n_remove)));
+    std::vector<std::int32_t> turn(static_cast<std::size_t>(n_), -1);
+    for (const std::int32_t at : order) {
+      turn[rows[at]] = static_cast<std::int32_t>(log_.removed.size());
+      log_.removed.push_back(rows[at]);
+      log_.costs.push_back(costs_[at]);
+    }
+    write_moves(turn);
+  }
+
+  void write_moves(const std::vector<std::int32_t>& turn) {
+    moves_.erase(std::remove_if(moves_.begin(), moves_.end(), [&](const Move& move) { return turn[move.from] < 0; }),
+                 moves_.end());
+    std::sort(moves_.begin(), moves_.end(), [&](const Move& a, const Move& b) {
+      return turn[a.from] != turn[b.from] ? turn[a.from] < turn[b.from] : a.row < b.row;
+    });
+    log_.moved_ptr.assign(log_.removed.size() + 1, 0);
+    for (const Move& move : moves_) {
+      ++log_.moved_ptr[turn[move.from] + 1];
+      log_.moved.push_back(move.row);
+      log_.nearest.push_back(move.to);
+      log_.similarities.push_back(move.similarity);
+    }
+    std::partial_sum(log_.moved_ptr.begin(), log_.moved_ptr.end(), log_.moved_ptr.begin());
+  }
+
+  std::int64_t n_;
+  int device_;
+  Stream stream_;
+  Watch& watch_;
+  std::vector<std::unique_ptr<Buffer>> buffers_;
+  State state_{};
+  std::vector<std::int64_t> costs_;
+  std::vector<Move> moves_;
+  RemovalLog log_;
+};
+
+}  // namespace
+
+RemovalLog removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
+                   const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch) {
+  if (graph.n_rows < 2) return {};
+  const UseDevice use(device);
+  return Removal(graph, removable, priority, weights, device, watch).run(n_remove);
+}
+
+}  // namespace pyredund::cuda
