@@ -70,7 +70,11 @@ void fill_sketch(const Array<float>& rows, const py::object& sketch, const Array
 }
 
 std::int64_t orthonormal_rows(Array<double>& rows, Array<bool>& depends) {
-  return cpu::orthonormal_rows(rows.mutable_data(), rows.shape(0), rows.shape(1), depends.mutable_data());
+  double* const data = rows.mutable_data();
+  bool* const marks = depends.mutable_data();
+  const std::int64_t count = rows.shape(0), dim = rows.shape(1);
+  const py::gil_scoped_release release;
+  return cpu::orthonormal_rows(data, count, dim, marks);
 }
 
 py::dict knn_graph(const Array<float>& rows, std::int64_t dim, const py::object& sketch,

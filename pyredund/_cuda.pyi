@@ -4,6 +4,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from pyredund._core import _RemovalLog
+
+_Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 _Progress = Callable[[int, int], object]
 
 class _DeviceFacts(TypedDict):
@@ -29,6 +32,9 @@ class UnitRows:
         most_bytes: int,
         progress: _Progress | None,
     ) -> dict[str, int]: ...
+    def similar_pairs(
+        self, threshold: float, most: int, plain: bool, most_bytes: int, progress: _Progress | None
+    ) -> _Pairs | None: ...
 
 def device_of(address: int) -> int: ...
 def unit_rows(
@@ -54,3 +60,36 @@ def knn(
     most_bytes: int,
     progress: _Progress | None,
 ) -> dict[str, int]: ...
+def similar_pairs(
+    rows: NDArray[np.float32],
+    reference: NDArray[np.float32] | None,
+    threshold: float,
+    most: int,
+    device: int,
+    plain: bool,
+    most_bytes: int,
+    progress: _Progress | None,
+) -> _Pairs | None: ...
+def removal(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    removable: NDArray[np.int32],
+    priority: NDArray[np.int32],
+    weights: NDArray[np.int64],
+    n_remove: int,
+    device: int,
+    progress: _Progress | None,
+) -> tuple[_RemovalLog, int] | None: ...
+def insertion(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    one_way_indptr: NDArray[np.int64],
+    one_way_rows: NDArray[np.int32],
+    one_way_similarities: NDArray[np.float32],
+    weights: NDArray[np.int64],
+    n_pick: int,
+    device: int,
+    progress: _Progress | None,
+) -> tuple[NDArray[np.int32], NDArray[np.int64], int]: ...

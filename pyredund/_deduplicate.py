@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from pyredund._unit_rows import UnitRows, padded, unit_rows
 
 UNDECIDED, KEPT, DROPPED = 0, 1, 2  # the core's fates
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity while they are collected, then two entries of lists
+COPIED_EDGE_BYTES = 12  # of an entry of a given graph, and of a check of the copy
 FEW_PAIRS, MANY_PAIRS = 4, 64  # of a row, above which it counts as crowded: a matter of memory and speed only
 
 
@@ -55,8 +57,9 @@ def deduplicate(
         With 1, rows go whose similarity rounds to 1.
     graph : NeighborGraph, optional
         What `radius_graph` or `knn_graph` returned for these very rows in this order, so that several calls can share
-        it. Pairs that it may lack are searched for: none of a radius graph with a threshold no higher than this one,
-        else those of two rows whose lists end before the threshold. A sample of its similarities is checked.
+        it. A radius graph with a threshold no higher than this one holds all pairs. Of `knn_graph`'s, those of two rows
+        are searched for whose lists are too short to reach the threshold, or full of similar rows; a graph that lacks
+        much is no help. A sample of it is checked.
     priority : array_like of real numbers, shape (n,), optional
         Rows with a higher priority are visited first. Default: all equal.
     must_keep : iterable of int, optional
@@ -65,7 +68,7 @@ def deduplicate(
         Rows that you own already: they count as kept from the start, so that what stays is new. With the training set
         as reference, what goes from a test set is what leaks into it.
     device : {"auto", "cpu", "cuda"}, default "auto"
-        Where to search for similar rows; the visit itself runs on the CPU.
+        Where to search for similar rows where no graph is given; the visit itself runs on the CPU.
     n_threads : int, optional
         Worker threads. Default: what the process may use, or the environment variable ``PYREDUND_NUM_THREADS``.
     max_memory : int, optional
@@ -90,9 +93,9 @@ def deduplicate(
     Notes
     -----
     A zero row has no direction and is kept, unless it equals a kept zero row: identical rows have similarity 1. Time
-    O(n^2 d), much less where bounds rule most pairs out, and O(n m d) for the reference; memory O((n + m) d), and up to
-    64 pairs a row. What is kept is the greedy maximal independent set, in the order of the visit, of the graph of
-    similar pairs.
+    O(n^2 d), much less where bounds rule most pairs out, and O(n m d) for the reference; memory O((n + m) d), up to 64
+    pairs a row, and a copy of a given graph where rows repeat. What is kept is the greedy maximal independent set, in
+    the order of the visit, of the graph of similar pairs.
 
     Examples
     --------
@@ -120,6 +123,8 @@ def deduplicate(
     needs = graph_needs(source, 0, engine) + Needs(few, few, n * padded(source.dim) * 4)
     if others is not None:
         needs += reference_needs(others)
+    if graph is not None:  # as a graph of distinct rows
+        needs += Needs(COPIED_EDGE_BYTES * len(graph.indices), COPIED_EDGE_BYTES * len(graph.indices))
     engine, room = within_memory(f"deduplicating {n} rows", needs, max_memory, engine)
     rows = unit_rows("embeddings", source, engine)
     owned = unit_rows("reference", others, engine) if others is not None and others.rows else None
@@ -153,10 +158,8 @@ def _visit(
     owned_rows, owned_similarities, is_owned = _closest_owned(rows, owned, engine)
     fates[owned_similarities.astype(np.float64) >= threshold] = DROPPED
     fates[class_of[forced]] = KEPT
-    if given is None:
-        graph, crowded = _pairs(rows, threshold, most, engine)
-    else:
-        graph, crowded = similar_lists(rows, given, threshold, most)
+    found = similar_lists(rows, given, threshold, most, engine) if given is not None else None
+    graph, crowded = found if found is not None else _pairs(rows, threshold, most, engine)
     lists = graph.indptr, graph.indices, graph.similarities
     with engine.reporting("visit") as report:
         _core.deduplicate(
@@ -215,7 +218,8 @@ def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple
 
     pairs = None
     if engine.device == "cuda":  # which marks no crowded rows: where there are more pairs, the CPU does
-        pairs = pairs_on_gpu(rows.matrix, None, threshold, rows.n_distinct * most, engine)
+        with suppress(MemoryError):
+            pairs = pairs_on_gpu(rows.matrix, None, threshold, rows.n_distinct * most, engine)
     layout = layout_of(rows, 1, engine, threshold) if pairs is None else None
     if layout is not None:
         with rows.arranged(layout.order, engine):

@@ -75,7 +75,8 @@ class Engine:
     spare_bytes : int
         Memory of places in which neighbours wait to be merged into their lists.
     count : callable, optional
-        Receives how many pairs came how far in each graph that is built; for benchmarks.
+        Receives how many pairs came how far in each graph that is built, or how many rounds a selection took on the
+        GPU; for benchmarks.
     """
 
     n_threads: int = 1

@@ -11,6 +11,7 @@ from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
 ROWS_AT_ONCE = 1 << 14
+FEW_LISTED = 16  # neighbours beside a row, from which on it is in a crowd if there may be more
 
 
 def check_graph(graph: object, n: int) -> NeighborGraph:
@@ -46,6 +47,23 @@ def check_belongs(graph: NeighborGraph, rows: UnitRows, engine: Engine) -> None:
             )
 
 
+def _check_complete(lists: NeighborGraph, rows: UnitRows, threshold: float, engine: Engine) -> None:
+    """Refuse lists that lack neighbours from the threshold on, by a few of the distinct rows."""
+    some = np.unique(np.linspace(0, rows.n_distinct - 1, 16).astype(np.int32))
+    queries = rows.gathered(some, engine)
+    found = _core.similar_pairs(
+        queries, rows.dim, None, rows.matrix, threshold, 1 << 62, engine.n_threads, engine.isa, engine.block, None
+    )
+    assert found is not None
+    counts = np.bincount(found[0][some[found[0]] != found[1]], minlength=len(some))
+    listed = np.diff(lists.indptr)[some]
+    for at in np.flatnonzero(counts != listed)[:1]:
+        raise ValueError(
+            f"graph must be that of these embeddings: it lists {listed[at]} rows for row {rows.first[some[at]]} with a "
+            f"similarity of {threshold} or more, of which there are {counts[at]}"
+        )
+
+
 def distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
     """The graph of all rows as a graph of the distinct ones: each keeps its first row's list, a class counting once."""
     if rows.class_of is None:
@@ -57,16 +75,20 @@ def distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
 
 
 def similar_lists(
-    rows: UnitRows, graph: NeighborGraph, threshold: float, most: int
-) -> tuple[NeighborGraph, NDArray[np.uint8]]:
+    rows: UnitRows, graph: NeighborGraph, threshold: float, most: int, engine: Engine
+) -> tuple[NeighborGraph, NDArray[np.uint8]] | None:
     """Lists of the distinct rows that hold, in both directions, all pairs from a similarity on, by a graph of all rows.
 
     They may hold others behind them, and lack those of two crowded rows, which are returned as well: rows whose list in
-    the graph may have been cut before the threshold, or holds `most` pairs or more.
+    the graph may have been cut before the threshold, or, where there are such rows, holds `most` pairs or more. None
+    where the graph lacks so much that it is no help.
     """
+    if graph.threshold is not None and graph.threshold > threshold:
+        return None
     lists = distinct_graph(rows, graph)
     crowded = np.zeros(rows.n_distinct, dtype=np.uint8)
-    if graph.threshold is not None and graph.threshold <= threshold:
+    if graph.threshold is not None:
+        _check_complete(lists, rows, graph.threshold, engine)
         return lists, crowded
     first = rows.first
     lengths, ends = np.diff(graph.indptr)[first], graph.indptr[first + 1]
@@ -75,6 +97,9 @@ def similar_lists(
     is_cut[filled] = graph.similarities[ends[filled] - 1].astype(np.float64) >= threshold
     if not is_cut.any():
         return lists, crowded
+    # Rows that are in a crowd drop each other; others that are marked as such would all be compared.
+    if int((is_cut & (lengths < FEW_LISTED)).sum()) > len(first) // 16:
+        return None
     n_similar = np.concatenate([_n_similar(lists, start, threshold) for start in range(0, len(first), ROWS_AT_ONCE)])
     crowded[is_cut | (n_similar >= most)] = 1
     found = [_pairs_from(lists, start, n_similar, crowded) for start in range(0, len(first), ROWS_AT_ONCE)]

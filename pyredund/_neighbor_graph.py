@@ -77,6 +77,10 @@ class NeighborGraph:
             )
         if n_edges and not (self.similarities.min() >= -1 and self.similarities.max() <= 1):  # nor is NaN
             raise ValueError("similarities must be in [-1, 1]")
+        if n_edges and self.threshold is not None and float(self.similarities.min()) < self.threshold:
+            raise ValueError(
+                f"similarities must be at least threshold, {self.threshold}, got {float(self.similarities.min())}"
+            )
         tied = self.similarities[1:] == self.similarities[:-1]
         rises = (self.similarities[1:] > self.similarities[:-1]) | (tied & (self.indices[1:] <= self.indices[:-1]))
         rises[self.indptr[(self.indptr > 0) & (self.indptr < n_edges)] - 1] = False  # from one row to the next

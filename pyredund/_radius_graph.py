@@ -23,7 +23,7 @@ from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists
-EDGE_BYTES = 16  # of an entry while identical rows are put back in: what it was, and what it becomes
+EDGE_BYTES = 20  # of an entry while identical rows are put back in: what it was, what it becomes, and a check of it
 BYTES_BESIDE_PAIRS = 64  # of a row, where unit rows lie on a GPU
 SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
 BYTES_AT_ONCE = 8 << 20  # of the rows that they are made from
@@ -72,7 +72,8 @@ def radius_graph(
     ValueError
         If an argument is out of range, shapes do not fit, or embeddings hold NaN or infinity.
     MemoryError
-        If there are more pairs than memory for them: the message estimates how many, from a sample.
+        If there are more pairs than memory for them; where there are many rows, the message estimates how many, from a
+        sample.
 
     Notes
     -----
@@ -107,11 +108,15 @@ def radius_graph(
 def _search(
     rows: UnitRows, columns: UnitRows, self_join: bool, threshold: float, room: int, engine: Engine
 ) -> NeighborGraph:
-    expected = _estimated_edges(rows, columns, self_join, threshold, engine)
-    if expected * PAIR_BYTES / (2 if self_join else 1) > room:
-        raise _too_many(rows, threshold, expected, room)
+    expected, edge_bytes = _estimated_edges(rows, columns, self_join, threshold, engine), _bytes_of_edge(self_join)
+    if expected * edge_bytes > room:
+        raise _too_many(rows, threshold, f"about {expected:.2g}", expected * edge_bytes, room)
     pairs = _pairs(rows, columns, self_join, threshold, max(0, room // PAIR_BYTES), engine)
-    return _graph_of(pairs, rows, columns, self_join, threshold, room, expected)
+    return _graph_of(pairs, rows, columns, self_join, threshold, room)
+
+
+def _bytes_of_edge(self_join: bool) -> float:
+    return PAIR_BYTES / (2 if self_join else 1)
 
 
 def _search_where_they_lie(
@@ -135,10 +140,10 @@ def _graph_of(
     self_join: bool,
     threshold: float,
     room: int,
-    expected: float = 0.0,
 ) -> NeighborGraph:
-    if pairs is None:
-        raise _too_many(rows, threshold, max(expected, room / PAIR_BYTES), room)
+    if pairs is None:  # the search stopped when it had found as many as there is room for
+        most = max(0, room) / _bytes_of_edge(self_join)
+        raise _too_many(rows, threshold, f"more than {most:.2g}", max(0, room) + 1, room)
     n_edges = len(pairs[0]) * (2 if self_join else 1)
     indptr = np.empty(rows.n_distinct + 1, dtype=np.int64)
     indices, similarities = np.empty(n_edges, dtype=np.int32), np.empty(n_edges, dtype=np.float32)
@@ -205,11 +210,11 @@ def _estimated_edges(rows: UnitRows, columns: UnitRows, self_join: bool, thresho
     return found / float(own.sum()) * rows.n_rows - (rows.n_rows if self_join else 0)
 
 
-def _too_many(rows: UnitRows, threshold: float, expected: float, room: int) -> MemoryError:
+def _too_many(rows: UnitRows, threshold: float, what: str, taken: float, room: int) -> MemoryError:
     return MemoryError(
-        f"threshold={threshold} leaves about {expected:.2g} edges between {rows.n_rows} rows, which would take "
-        f"{readable(int(expected * PAIR_BYTES / 2))}, more than the {readable(max(0, room))} there is room for: "
-        "a higher threshold leaves fewer"
+        f"threshold={threshold} leaves {what} edges between {rows.n_rows} rows, which would take "
+        f"{readable(int(taken))}, more than the {readable(max(0, room))} there is room for: a higher threshold leaves "
+        "fewer"
     )
 
 
@@ -228,7 +233,7 @@ def _expand(
     _core.expanded_indptr(*given, indptr)
     n_edges = int(indptr[-1])
     if n_edges * EDGE_BYTES > room:
-        raise _too_many(rows, threshold, n_edges, room)
+        raise _too_many(rows, threshold, str(n_edges), n_edges * EDGE_BYTES, room)
     indices, similarities = np.empty(n_edges, dtype=np.int32), np.empty(n_edges, dtype=np.float32)
     _core.expand_lists(*given, indptr, indices, similarities)
     return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from types import ModuleType
 from typing import cast
 
+import emulated_cuda
 import pytest
 
-from pyredund import _core
+from pyredund import _core, _device
+from pyredund._engine import Engine
 
 
 @pytest.fixture(params=_core.isas())
@@ -16,3 +20,32 @@ def isa(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 97, 128, 300, 1280])
 def dim(request: pytest.FixtureRequest) -> int:
     return cast("int", request.param)
+
+
+@pytest.fixture(scope="session")
+def emulated_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    return emulated_cuda.load(emulated_cuda.build(tmp_path_factory.mktemp("cuda")))
+
+
+@pytest.fixture
+def emulated(emulated_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(_device, "_cuda", emulated_module)
+    return emulated_module
+
+
+@pytest.fixture(params=["emulated", "gpu"])
+def cuda(request: pytest.FixtureRequest) -> None:
+    if request.param == "emulated":
+        request.getfixturevalue("emulated")
+    elif _device.why_no_cuda():
+        pytest.skip(_device.why_no_cuda())
+
+
+@pytest.fixture(params=["plain", "tensor cores"])
+def engine(request: pytest.FixtureRequest, cuda: None) -> Engine:
+    return replace(Engine.resolve(1), device="cuda", plain_cuda=request.param == "plain")
+
+
+@pytest.fixture
+def tensor_engine(cuda: None) -> Engine:
+    return replace(Engine.resolve(1), device="cuda")

@@ -10,6 +10,7 @@ import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -69,3 +70,20 @@ def check_of_the_plan(folder: Path, source: Path | None = None) -> str:
     run(compiler, "-std=c++17", *WARNINGS, f"-I{folder}", f"-I{ROOT / 'csrc'}", check, "-o", program)
     done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
     return done.stdout.strip()
+
+
+class OnDevice:
+    """A NumPy array that claims to lie on a GPU: in the emulation, it does."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (array.ctypes.data, False),
+            "strides": array.strides,
+            "version": 3,
+        }
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.array

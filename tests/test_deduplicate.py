@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reference import similarity_matrix
 
 import pyredund
-from pyredund import _core
+from pyredund import _core, _given_graph
 from pyredund._deduplicate import DROPPED, KEPT, _visit
 from pyredund._engine import Engine
 from pyredund._given_graph import similar_lists
@@ -105,19 +105,39 @@ def test_a_given_graph_changes_nothing(data: str, threshold: float) -> None:
                 np.testing.assert_array_equal(found.similarities, expected.similarities)
 
 
-def test_lists_of_a_given_graph_lack_crowded_pairs_only(isa: str) -> None:
+def test_lists_of_a_given_graph_lack_crowded_pairs_only(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_given_graph, "FEW_LISTED", 0)
     for data, k, most in (("clumps", 3, 64), ("clumps", 3, 2), ("smooth", 4, 64), ("half_duplicates", 3, 2)):
         x = ALL[data](150, 5)
         engine = replace(Engine.resolve(2), isa=isa)
         rows, graph = unit_rows("x", row_source("x", x), engine), pyredund.knn_graph(x, k)
         for threshold in (0.6, 0.95):
-            lists, crowded = similar_lists(rows, graph, threshold, most)
+            found = similar_lists(rows, graph, threshold, most, engine)
+            assert found is not None
+            lists, crowded = found
             scores = similarity_matrix(x[rows.first]).astype(np.float64)
             np.fill_diagonal(scores, -1)
             listed = lists.to_scipy().toarray().astype(np.float64)
             wanted = (scores >= threshold) & ~np.outer(crowded, crowded).astype(bool)
             np.testing.assert_array_equal(listed[wanted], scores[wanted])
             assert (listed[listed != 0] == scores[listed != 0]).all()
+
+
+def test_a_graph_that_lacks_much_is_not_used() -> None:
+    x = clumps(200, 3)
+    engine = Engine.resolve(1)
+    rows = unit_rows("x", row_source("x", x), engine)
+    assert similar_lists(rows, pyredund.radius_graph(x, 0.95), 0.9, 64, engine) is None  # pairs below its threshold
+    assert similar_lists(rows, pyredund.knn_graph(x, 1), 0.5, 64, engine) is None  # rows that are in no crowd
+    assert similar_lists(rows, pyredund.radius_graph(x, 0.9), 0.95, 64, engine) is not None
+
+
+def test_a_radius_graph_of_other_rows_is_refused_though_it_has_no_edge_to_compare() -> None:
+    x = np.repeat(np.eye(12), 5, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(60, 12))
+    apart = pyredund.radius_graph(np.eye(60), 0.9)
+    assert len(apart.indices) == 0
+    with pytest.raises(ValueError, match="graph must be that of these embeddings: it lists 0 rows for row 0 with"):
+        pyredund.deduplicate(x, 0.95, graph=apart)
 
 
 coordinates = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 1.0000001])

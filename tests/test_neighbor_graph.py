@@ -41,6 +41,23 @@ def test_arrays_have_the_types_that_are_promised_whatever_was_given() -> None:
     assert repr(pyredund.knn_graph(X[:1])) == "NeighborGraph(1 rows, 0 edges)"
 
 
+def test_a_radius_graph_says_from_where_it_is_complete_wherever_it_goes(tmp_path: Path) -> None:
+    graph = pyredund.radius_graph(X, 0.3)
+    graph.save(tmp_path / "graph.npz")
+    for same in (graph, NeighborGraph.load(tmp_path / "graph.npz"), pickle.loads(pickle.dumps(graph))):
+        assert same.threshold == 0.3
+    knn = pyredund.knn_graph(X, k=3)
+    knn.save(tmp_path / "graph.npz")
+    for same in (knn, NeighborGraph.load(tmp_path / "graph.npz"), pickle.loads(pickle.dumps(knn))):
+        assert same.threshold is None
+    for threshold, message in (
+        (0.6, "similarities must be at least threshold, 0.6, got 0.5"),
+        (2.0, "threshold must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            NeighborGraph(**PARTS | {"threshold": threshold})
+
+
 def test_scipy_sees_the_same_edges_without_a_copy_of_them() -> None:
     graph = pyredund.knn_graph(X, k=3)
     matrix = graph.to_scipy()

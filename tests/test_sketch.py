@@ -191,6 +191,18 @@ def test_a_large_graph_is_the_same_with_and_without() -> None:
         assert plain.similarities.tobytes() == sketched.similarities.tobytes()
 
 
+def test_rows_become_orthonormal_and_those_that_depend_on_others_are_marked() -> None:
+    rows = np.random.default_rng(3).normal(size=(6, 11))
+    rows[2], rows[4] = 0, rows[0] - 3 * rows[1]
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)
+    given, depends = rows.copy(), np.ones(6, dtype=bool)
+    assert _core.orthonormal_rows(rows, depends) == 2
+    assert depends.tolist() == [False, False, True, False, True, False]
+    assert (rows[depends] == 0).all()
+    np.testing.assert_allclose(rows[~depends] @ rows[~depends].T, np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(given @ rows.T @ rows, given, atol=1e-12)  # the same span
+
+
 def test_directions_are_orthonormal_and_lead() -> None:
     for x in (low_rank(500, 60), low_rank(500, 60, 0.0), np.outer(np.ones(50), np.arange(60.0)), np.zeros((50, 60))):
         sample = x.astype(np.float32)

@@ -80,15 +80,19 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
     each([&](const Tile& tile) {
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {
         const std::int64_t kept = test.keep(survivors, count);
+        // Bars lie closer together than lists, of which most would only refuse.
+        const auto offer = [&](std::int32_t row, std::int32_t other, float similarity) {
+          if (similarity >= lists.bar(row)) lists.offer(row, sketch.row_at(other), similarity);
+        };
         {
           const std::lock_guard<std::mutex> lock(locks[tile.row_begin / block]);
           for (std::int64_t s = 0; s < kept; ++s) {
-            lists.offer(survivors[s].row, sketch.row_at(survivors[s].column), survivors[s].approximate);
+            offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
           }
         }
         const std::lock_guard<std::mutex> lock(locks[tile.column_begin / block]);
         for (std::int64_t s = 0; s < kept; ++s) {
-          lists.offer(survivors[s].column, sketch.row_at(survivors[s].row), survivors[s].approximate);
+          offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
         }
       };
       scan.scan(tile, lists.bars(), lists.bars(), bytes ? &*bytes : nullptr, near ? &*near : nullptr, resolve, watch);

@@ -32,6 +32,7 @@ class PairTest {
       kept = 0;
     }
     survived_bounds_ += count;
+    const bool is_narrow = coarse_ && rows_.stride <= kNarrow;
     for (std::int64_t s = 0; s < count; ++s) {
       if (coarse_ && s + kAhead < count) {
         fetch_early(survivors[s + kAhead].row);
@@ -40,10 +41,11 @@ class PairTest {
       const Survivor pair = survivors[s];
       const float* x = rows_.row(pair.row);
       const float* y = rows_.row(pair.column);
-      if (is_out(pair, coarse_ ? bound_of_whole_rows(pair, x, y) : pair.approximate)) continue;
-      survivors[kept++] = {pair.row, pair.column, similarity(kernels_, x, y, rows_.stride)};
+      if (!is_narrow && is_out(pair, coarse_ ? bound_of_whole_rows(pair, x, y) : pair.approximate)) continue;
+      const float exact = similarity(kernels_, x, y, rows_.stride);
+      ++scored_;
+      if (!is_out(pair, exact)) survivors[kept++] = {pair.row, pair.column, exact};
     }
-    scored_ += kept;
     return kept;
   }
 
@@ -54,7 +56,8 @@ class PairTest {
   }
 
  private:
-  static constexpr std::int64_t kAhead = 6;  // pairs whose rows are fetched early
+  static constexpr std::int64_t kAhead = 6;    // pairs whose rows are fetched early
+  static constexpr std::int64_t kNarrow = 64;  // coordinates up to which one more bound costs about what it saves
 
   void fetch_early(std::int64_t place) const {
     if (sketch_.words != nullptr) {

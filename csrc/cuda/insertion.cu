@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "cuda/device.hpp"
+#include "cuda/device_arrays.hpp"
 #include "cuda/exact_score.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/similarity_units.hpp"
-#include "cuda/upload.hpp"
 
 namespace pyredund::cuda {
 namespace {
@@ -142,53 +142,27 @@ class Insertion {
  public:
   Insertion(const NeighborGraph& graph, const OneWayEdges& one_way, const std::int64_t* weights, int device,
             Watch& watch)
-      : n_(graph.n_rows),
-        stream_(device),
-        watch_(watch),
-        indptr_((n_ + 1) * 8, device),
-        ids_(graph.indptr[n_] * 4, device),
-        similarities_(graph.indptr[n_] * 4, device),
-        one_way_indptr_((n_ + 1) * 8, device),
-        one_way_rows_(one_way.indptr[n_] * 4, device),
-        one_way_similarities_(one_way.indptr[n_] * 4, device),
-        weights_(n_ * 8, device),
-        covered_(n_ * 4, device),
-        gain_(n_ * 8, device),
-        best_row_(n_ * 4, device),
-        is_picked_(n_, device),
-        picked_(n_ * 4, device),
-        gained_(n_ * 8, device),
-        n_picked_(4, device) {
-    const auto send = [&](const Buffer& to, const void* from) {
-      upload(from, to.bytes(), to.data(), stream_.get(), watch);
-    };
-    send(indptr_, graph.indptr);
-    send(ids_, graph.indices);
-    send(similarities_, graph.similarities);
-    send(one_way_indptr_, one_way.indptr);
-    send(one_way_rows_, one_way.rows);
-    send(one_way_similarities_, one_way.similarities);
-    send(weights_, weights);
+      : n_(graph.n_rows), stream_(device), watch_(watch), arrays_(device, stream_.get(), watch) {
     state_.n = n_;
-    state_.indptr = static_cast<const std::int64_t*>(indptr_.data());
-    state_.ids = static_cast<const std::int32_t*>(ids_.data());
-    state_.similarities = static_cast<const float*>(similarities_.data());
-    state_.one_way_indptr = static_cast<const std::int64_t*>(one_way_indptr_.data());
-    state_.one_way_rows = static_cast<const std::int32_t*>(one_way_rows_.data());
-    state_.one_way_similarities = static_cast<const float*>(one_way_similarities_.data());
-    state_.weights = static_cast<const std::int64_t*>(weights_.data());
-    state_.covered = static_cast<float*>(covered_.data());
-    state_.gain = static_cast<unsigned long long*>(gain_.data());
-    state_.best_row = static_cast<std::int32_t*>(best_row_.data());
-    state_.is_picked = static_cast<std::uint8_t*>(is_picked_.data());
-    state_.picked = static_cast<std::int32_t*>(picked_.data());
-    state_.gained = static_cast<std::int64_t*>(gained_.data());
-    state_.n_picked = static_cast<std::uint32_t*>(n_picked_.data());
+    state_.indptr = arrays_.sent(graph.indptr, n_ + 1);
+    state_.ids = arrays_.sent(graph.indices, graph.indptr[n_]);
+    state_.similarities = arrays_.sent(graph.similarities, graph.indptr[n_]);
+    state_.one_way_indptr = arrays_.sent(one_way.indptr, n_ + 1);
+    state_.one_way_rows = arrays_.sent(one_way.rows, one_way.indptr[n_]);
+    state_.one_way_similarities = arrays_.sent(one_way.similarities, one_way.indptr[n_]);
+    state_.weights = arrays_.sent(weights, n_);
+    state_.covered = arrays_.room_for<float>(n_);
+    state_.gain = arrays_.room_for<unsigned long long>(n_);
+    state_.best_row = arrays_.room_for<std::int32_t>(n_);
+    state_.is_picked = arrays_.room_for<std::uint8_t>(n_);
+    state_.picked = arrays_.room_for<std::int32_t>(n_);
+    state_.gained = arrays_.room_for<std::int64_t>(n_);
+    state_.n_picked = arrays_.room_for<std::uint32_t>(1);
   }
 
   InsertionLog run(std::int64_t n_pick) {
     watch_.total += n_pick;
-    PYREDUND_CUDA_CALL(cudaMemsetAsync(n_picked_.data(), 0, 4, stream_.get()));
+    PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_picked, 0, 4, stream_.get()));
     launch(begin_kernel, blocks_for(n_, kWarps), kThreads, 0, stream_.get(), state_);
     InsertionLog log;
     std::int64_t lowest = 1;
@@ -197,7 +171,7 @@ class Insertion {
       launch(compare_kernel, blocks_for(n_, kWarps), kThreads, 0, stream_.get(), state_, lowest);
       launch(pick_kernel, blocks_for(n_, kWarps), kThreads, 0, stream_.get(), state_, lowest);
       std::uint32_t after = 0;
-      to_host(&after, n_picked_.data(), 4, stream_.get());
+      to_host(&after, state_.n_picked, 4, stream_.get());
       if (after == before) break;
       launch(cover_kernel, blocks_for(after - before, kWarps), kThreads, 0, stream_.get(), state_, before,
              after - before);
@@ -213,7 +187,7 @@ class Insertion {
   // The n_pick-th largest gain of the first `count` picks.
   std::int64_t gain_of_last(std::uint32_t count, std::int64_t n_pick) {
     gains_.resize(count);
-    to_host(gains_.data(), gained_.data(), static_cast<std::int64_t>(count) * 8, stream_.get());
+    to_host(gains_.data(), state_.gained, static_cast<std::int64_t>(count) * 8, stream_.get());
     const auto last = gains_.begin() + static_cast<std::ptrdiff_t>(n_pick - 1);
     std::nth_element(gains_.begin(), last, gains_.end(), [](std::int64_t a, std::int64_t b) { return a > b; });
     return *last;
@@ -221,11 +195,11 @@ class Insertion {
 
   void sort_picks(InsertionLog& log, std::int64_t n_pick) {
     std::uint32_t count = 0;
-    to_host(&count, n_picked_.data(), 4, stream_.get());
+    to_host(&count, state_.n_picked, 4, stream_.get());
     std::vector<std::int32_t> rows(count), order(count);
     gains_.resize(count);
-    to_host(rows.data(), picked_.data(), static_cast<std::int64_t>(count) * 4, stream_.get());
-    to_host(gains_.data(), gained_.data(), static_cast<std::int64_t>(count) * 8, stream_.get());
+    to_host(rows.data(), state_.picked, static_cast<std::int64_t>(count) * 4, stream_.get());
+    to_host(gains_.data(), state_.gained, static_cast<std::int64_t>(count) * 8, stream_.get());
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
       return gains_[a] != gains_[b] ? gains_[a] > gains_[b] : rows[a] < rows[b];
@@ -240,8 +214,7 @@ class Insertion {
   std::int64_t n_;
   Stream stream_;
   Watch& watch_;
-  Buffer indptr_, ids_, similarities_, one_way_indptr_, one_way_rows_, one_way_similarities_, weights_;
-  Buffer covered_, gain_, best_row_, is_picked_, picked_, gained_, n_picked_;
+  DeviceArrays arrays_;
   State state_{};
   std::vector<std::int64_t> gains_;
 };

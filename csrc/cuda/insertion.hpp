@@ -27,7 +27,8 @@ struct InsertionLog {
 // Two rows meet where both would cover a third better than it is covered. A row that gains most (the lowest of equals)
 // among all that it meets is picked at once, with all others of its kind: gains only shrink, so no row that it meets
 // can come before it, and what it gains stays. Picks in the order of their gains are then those of the greedy
-// algorithm. Once there are enough, rows go on being picked that gain no less than the last that is wanted.
+// algorithm. Once there are enough, rows go on being picked that gain no less than the last that is wanted. Where gains
+// form a chain, a round takes one row.
 InsertionLog insertion(const NeighborGraph& graph, const OneWayEdges& one_way, const std::int64_t* weights,
                        std::int64_t n_pick, int device, Watch& watch);
 

@@ -16,7 +16,9 @@ namespace {
 
 constexpr double kLaunchProducts = 2e12;          // as for lists
 constexpr std::int64_t kPlainProducts = 1 << 30;  // of a launch by definition
+constexpr std::int64_t kPairBytes = sizeof(Pair);
 constexpr std::int64_t kFewPairs = 256, kManyPairs = 16 << 20;
+constexpr std::int64_t kPiece = 1 << 20;  // pairs that the host takes at a time
 
 class PairSearch {
  public:
@@ -34,7 +36,7 @@ class PairSearch {
     const DeviceFacts facts = facts_of(device_);
     std::int64_t room = facts.free_bytes / 10 * 9;
     if (options.most_bytes > 0) room = std::min(room, options.most_bytes);
-    hold(std::clamp(room / 4 / static_cast<std::int64_t>(sizeof(Pair)), kFewPairs, kManyPairs));
+    hold(std::clamp(std::min(room / 4 / kPairBytes, most), kFewPairs, kManyPairs));
   }
 
   SimilarPairs search_plainly() {
@@ -85,7 +87,7 @@ class PairSearch {
  private:
   void hold(std::int64_t n_pairs) {
     pairs_.reset();  // before there is another
-    pairs_ = std::make_unique<Buffer>(n_pairs * static_cast<std::int64_t>(sizeof(Pair)), device_);
+    pairs_ = std::make_unique<Buffer>(n_pairs * kPairBytes, device_);
     survivors_.pairs = static_cast<Pair*>(pairs_->data());
     survivors_.n_pairs = static_cast<unsigned long long*>(n_pairs_.data());
     survivors_.capacity = n_pairs;
@@ -122,15 +124,17 @@ class PairSearch {
 
   void take(std::int64_t count, bool is_scored) {
     if (!is_scored) score_pairs(rows_, columns_, survivors_.pairs, count, stream_);
-    host_.resize(static_cast<std::size_t>(count));
-    to_host(host_.data(), survivors_.pairs, count * static_cast<std::int64_t>(sizeof(Pair)), stream_);
-    for (const Pair& pair : host_) {
-      if (static_cast<double>(pair.score) < threshold_) continue;
-      found_.rows.push_back(self_join_ ? std::min(pair.row, pair.column) : pair.row);
-      found_.columns.push_back(self_join_ ? std::max(pair.row, pair.column) : pair.column);
-      found_.similarities.push_back(pair.score);
+    for (std::int64_t first = 0; first < count && found_.complete; first += kPiece) {
+      host_.resize(static_cast<std::size_t>(std::min(kPiece, count - first)));
+      to_host(host_.data(), survivors_.pairs + first, static_cast<std::int64_t>(host_.size()) * kPairBytes, stream_);
+      for (const Pair& pair : host_) {
+        if (static_cast<double>(pair.score) < threshold_) continue;
+        found_.rows.push_back(self_join_ ? std::min(pair.row, pair.column) : pair.row);
+        found_.columns.push_back(self_join_ ? std::max(pair.row, pair.column) : pair.column);
+        found_.similarities.push_back(pair.score);
+      }
+      found_.complete = static_cast<std::int64_t>(found_.rows.size()) <= most_;
     }
-    found_.complete = static_cast<std::int64_t>(found_.rows.size()) <= most_;
   }
 
   UnitRows rows_, columns_;

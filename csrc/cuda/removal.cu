@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <limits>
-#include <memory>
 #include <numeric>
 #include <utility>
 
 #include "cuda/device.hpp"
+#include "cuda/device_arrays.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/similarity_units.hpp"
-#include "cuda/upload.hpp"
 
 namespace pyredund::cuda {
 namespace {
@@ -57,7 +56,7 @@ __global__ void begin_kernel(const State state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   const std::int64_t begin = state.indptr[i], length = state.indptr[i + 1] - begin;
-  if (length < (state.n > 2 ? 2 : 1)) atomicAdd(state.n_worn, 1u);
+  if (length < 2) atomicAdd(state.n_worn, 1u);
   state.is_kept[i] = 1;
   state.closest[i] = static_cast<std::int32_t>(i);
   state.closest_similarity[i] = 1.0f;
@@ -154,30 +153,30 @@ class Removal {
  public:
   Removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
           const std::int64_t* weights, int device, Watch& watch)
-      : n_(graph.n_rows), device_(device), stream_(device), watch_(watch) {
+      : n_(graph.n_rows), stream_(device), watch_(watch), arrays_(device, stream_.get(), watch) {
     const std::int64_t n_edges = graph.indptr[n_];
     state_.n = n_;
-    state_.indptr = sent(graph.indptr, n_ + 1);
-    state_.ids = sent(graph.indices, n_edges);
-    state_.similarities = sent(graph.similarities, n_edges);
-    state_.removable = sent(removable, n_);
-    state_.priority = sent(priority, n_);
-    state_.weights = sent(weights, n_);
-    state_.second = room_for<float>(n_);
-    state_.is_kept = room_for<std::uint8_t>(n_);
-    state_.is_later = room_for<std::uint8_t>(n_);
-    state_.closest = room_for<std::int32_t>(n_);
-    state_.next = room_for<std::int32_t>(n_);
-    state_.closest_similarity = room_for<float>(n_);
-    state_.next_similarity = room_for<float>(n_);
-    state_.place = room_for<std::int64_t>(n_);
-    state_.cost = room_for<unsigned long long>(n_);
-    state_.removed = room_for<std::int32_t>(n_);
-    state_.removed_cost = room_for<std::int64_t>(n_);
-    state_.n_removed = room_for<std::uint32_t>(3);  // and two more counts
+    state_.indptr = arrays_.sent(graph.indptr, n_ + 1);
+    state_.ids = arrays_.sent(graph.indices, n_edges);
+    state_.similarities = arrays_.sent(graph.similarities, n_edges);
+    state_.removable = arrays_.sent(removable, n_);
+    state_.priority = arrays_.sent(priority, n_);
+    state_.weights = arrays_.sent(weights, n_);
+    state_.second = arrays_.room_for<float>(n_);
+    state_.is_kept = arrays_.room_for<std::uint8_t>(n_);
+    state_.is_later = arrays_.room_for<std::uint8_t>(n_);
+    state_.closest = arrays_.room_for<std::int32_t>(n_);
+    state_.next = arrays_.room_for<std::int32_t>(n_);
+    state_.closest_similarity = arrays_.room_for<float>(n_);
+    state_.next_similarity = arrays_.room_for<float>(n_);
+    state_.place = arrays_.room_for<std::int64_t>(n_);
+    state_.cost = arrays_.room_for<unsigned long long>(n_);
+    state_.removed = arrays_.room_for<std::int32_t>(n_);
+    state_.removed_cost = arrays_.room_for<std::int64_t>(n_);
+    state_.n_removed = arrays_.room_for<std::uint32_t>(3);  // and two more counts
     state_.n_moves = state_.n_removed + 1;
     state_.n_worn = state_.n_removed + 2;
-    state_.moves = room_for<Move>(n_);
+    state_.moves = arrays_.room_for<Move>(n_);
     state_.most_moves = static_cast<std::uint32_t>(n_);  // of a round: every row moves once at most
   }
 
@@ -185,6 +184,10 @@ class Removal {
     watch_.total += n_remove;
     PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_removed, 0, 12, stream_.get()));
     start(begin_kernel);
+    std::uint32_t n_worn = 0;
+    to_host(&n_worn, state_.n_worn, 4, stream_.get());
+    log_.complete = n_worn == 0;
+    if (!log_.complete) return std::move(log_);  // some rows have nothing to go over to
     for (std::int64_t count = 0; count < n_remove;) {
       const std::int64_t most_cost = cost_for(n_remove - count);
       for (std::int64_t before = -1; before != count; ++log_.rounds) {
@@ -200,17 +203,6 @@ class Removal {
   }
 
  private:
-  template <typename T>
-  T* room_for(std::int64_t count) {
-    buffers_.push_back(std::make_unique<Buffer>(count * static_cast<std::int64_t>(sizeof(T)), device_));
-    return static_cast<T*>(buffers_.back()->data());
-  }
-  template <typename T>
-  const T* sent(const T* from, std::int64_t count) {
-    T* const to = room_for<T>(count);
-    upload(from, count * static_cast<std::int64_t>(sizeof(T)), to, stream_.get(), watch_);
-    return to;
-  }
   template <typename... Parameters, typename... Arguments>
   void start(void (*kernel)(State, Parameters...), Arguments... arguments) {
     launch(kernel, blocks_for(n_, kThreads), kThreads, 0, stream_.get(), state_, arguments...);
@@ -303,10 +295,9 @@ class Removal {
   }
 
   std::int64_t n_;
-  int device_;
   Stream stream_;
   Watch& watch_;
-  std::vector<std::unique_ptr<Buffer>> buffers_;
+  DeviceArrays arrays_;
   State state_{};
   std::vector<std::int64_t> costs_;
   std::vector<Move> moves_;

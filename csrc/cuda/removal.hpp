@@ -31,7 +31,8 @@ struct RemovalLog {
 // cost in the greedy algorithm, too, whatever has gone out of turn: what did, and goes after z there, had such a row
 // before it, or behind it, that still stands between it and z. Removals in the order of the algorithm are its log.
 //
-// This is done for rows up to a cost that is raised until enough have gone.
+// This is done for rows up to a cost that is raised until enough have gone. Where costs form a chain, a round takes one
+// row; lists that rows beyond the last that is wanted wear out are worn, too.
 RemovalLog removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
                    const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch);
 
