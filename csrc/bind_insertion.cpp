@@ -33,11 +33,12 @@ py::tuple edges_one_way(const Array<std::int64_t>& indptr, const Array<std::int3
   std::vector<float> scores;
   run_interruptibly(py::none(), [&](Watch& watch) {
     found = cpu::edges_one_way(graph, n_threads, watch);
-    rows.reserve(found.edges.size());
-    scores.reserve(found.edges.size());
-    for (const cpu::OneWay::Edge& edge : found.edges) {
-      rows.push_back(edge.row);
-      scores.push_back(edge.similarity);
+    const std::int64_t count = found.indptr.back();
+    rows.reserve(static_cast<std::size_t>(count));
+    scores.reserve(rows.capacity());
+    for (std::int64_t e = 0; e < count; ++e) {
+      rows.push_back(found.edges[e].row);
+      scores.push_back(found.edges[e].similarity);
     }
   });
   return py::make_tuple(moved(std::move(found.indptr)), moved(std::move(rows)), moved(std::move(scores)));

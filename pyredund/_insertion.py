@@ -112,8 +112,10 @@ def history_of(
     ones would change when its lowest row follows.
     """
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
-    _, firsts = np.unique(class_of[picked], return_index=True)
-    entries = np.sort(firsts)  # places at which a class is entered
+    entries = np.arange(len(picked))  # places at which a class is entered
+    if rows.class_of is not None:
+        _, firsts = np.unique(class_of[picked], return_index=True)
+        entries = np.sort(firsts)
     entered = class_of[picked[entries]]
     if (rows.first[entered] != picked[entries]).any():
         return None

@@ -184,7 +184,7 @@ class Insertion {
     for (std::int64_t e = graph_.indptr[v], end = graph_.indptr[v + 1]; e < end && similarities[e] > 0; ++e) {
       if (!visit(ids[e], similarities[e])) break;
     }
-    const OneWay::Edge* const edges = one_way_.edges.data();
+    const OneWay::Edge* const edges = one_way_.edges.get();
     for (std::int64_t e = one_way_.indptr[v], end = one_way_.indptr[v + 1]; e < end && edges[e].similarity > 0; ++e) {
       if (!visit(edges[e].row, edges[e].similarity)) break;
     }

@@ -41,7 +41,7 @@ OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& wat
     for (std::vector<std::int32_t>& count : counts) total += std::exchange(count[v], total);
     found.indptr[v + 1] = found.indptr[v] + total;
   }
-  found.edges.resize(static_cast<std::size_t>(found.indptr[n]));
+  found.edges.reset(new OneWay::Edge[static_cast<std::size_t>(found.indptr[n])]);
   run_parts(n, n_threads, [&](int part, std::int64_t begin, std::int64_t end) {
     std::int32_t* const next = counts[part].data();
     for (std::int64_t u = begin; u < end; ++u) {
@@ -57,7 +57,7 @@ OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& wat
   run_parts(n, n_threads, [&](int, std::int64_t begin, std::int64_t end) {
     for (std::int64_t v = begin; v < end; ++v) {
       if (v % 4096 == 0) check(watch);
-      std::sort(found.edges.begin() + found.indptr[v], found.edges.begin() + found.indptr[v + 1],
+      std::sort(found.edges.get() + found.indptr[v], found.edges.get() + found.indptr[v + 1],
                 [](const OneWay::Edge& a, const OneWay::Edge& b) { return a.similarity > b.similarity; });
     }
   });

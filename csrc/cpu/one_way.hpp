@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "neighbor_graph.hpp"
@@ -18,7 +19,7 @@ struct OneWay {
   std::int64_t length(std::int64_t v) const { return indptr[v + 1] - indptr[v]; }
 
   std::vector<std::int64_t> indptr;
-  std::vector<Edge> edges;
+  std::unique_ptr<Edge[]> edges;  // indptr.back() of them
 };
 
 OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& watch);
