@@ -132,8 +132,6 @@ def _pairs_from(
     empty = end < lists.indptr[other]
     last = np.where(empty, np.float32(2), lists.similarities[np.maximum(end, 0)])
     last_row = np.where(empty, -1, lists.indices[np.maximum(end, 0)])
-    unlisted = (similarity < last) | (
-        (similarity == last) & (row > last_row)
-    )  # by the other row, whose list ends before
-    chosen = ((row < other) | unlisted) & ((crowded[row] & crowded[other]) == 0)
+    lists_less = (similarity < last) | ((similarity == last) & (row > last_row))  # the other row's list ends before
+    chosen = ((row < other) | lists_less) & ((crowded[row] & crowded[other]) == 0)
     return row[chosen], other[chosen], similarity[chosen]
