@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ model_option = click.option(
     metavar="DIR",
     help="What `pyredund fit` wrote. Default: train on FOLDER, without labels.",
 )
-epochs_option = click.option("--epochs", type=int, help="Of training. Default: about a million images in all.")
+epochs_option = click.option(
+    "--epochs", type=int, help="Of training. Default: about a million images in all, at most 100."
+)
 backbone_option = click.option(
     "--backbone", default="auto", show_default=True, help="small, resnet18 or another network of torchvision."
 )
@@ -189,7 +192,11 @@ def _embedded(
         embedder = pyredund.Embedder.load(model)
     else:
         embedder = pyredund.Embedder()
-        embedder.fit(folder, epochs=epochs, checkpoint=work, resume=work is not None, progress=_shown(quiet))
+        try:
+            embedder.fit(folder, epochs=epochs, checkpoint=work, resume=work is not None, progress=_shown(quiet))
+        except ValueError as error:  # in the words of the command line
+            message = str(error).replace("resume=True needs", "--work needs")
+            raise ValueError(message.replace("pass resume=False", "give another folder to --work")) from None
         _say(f"Trained {len(embedder.losses)} epochs on {folder}, in {_since(started)}", quiet)
     started = time.perf_counter()
     found = embedder.embed(folder, blocks=work, progress=_shown(quiet))
@@ -233,4 +240,5 @@ def _since(started: float) -> str:
 
 def _say(text: str, quiet: bool) -> None:
     if not quiet:
-        click.echo(text, err=True)
+        with suppress(BrokenPipeError):  # that nobody reads on is no reason to lose the result
+            click.echo(text, err=True)

@@ -274,7 +274,9 @@ def _counts_given(
     known = labels.tolist()
     missing, unknown = [label for label in known if label not in keep], [label for label in keep if label not in known]
     if missing or unknown:
-        what = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}, which no row has"
+        lacks = f"lacks {', '.join(map(repr, missing[:5]))}" if missing else ""
+        has = f"has an entry for {', '.join(map(repr, unknown[:5]))}, which no row has" if unknown else ""
+        what = " and ".join(filter(None, (lacks, has)))
         raise ValueError(f"keep as a dict must have an entry for each of the {len(known)} groups, but it {what}")
     sizes, n_forced = np.bincount(codes), np.bincount(codes[forced], minlength=len(known))
     counts = []

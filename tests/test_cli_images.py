@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from command_line import fail, names_in, succeed
@@ -51,6 +52,31 @@ def test_without_a_model_the_images_themselves_are_trained_on(tmp_path: Path) ->
     write_digits(tmp_path / "digits", 20)
     result = succeed("images", tmp_path / "digits", "--keep", "5", "--epochs", 1, "-o", tmp_path / "kept.txt")
     assert [line.split()[0] for line in result.stderr.splitlines()] == ["Trained", "Embedded", "Kept", "Written"]
+    assert len((tmp_path / "kept.txt").read_text().splitlines()) == 5
+
+
+def test_other_settings_or_images_need_another_work_folder(tmp_path: Path) -> None:
+    folder, kept, work = tmp_path / "digits", tmp_path / "kept.txt", ("--work", tmp_path / "work")
+    write_digits(folder, 20)
+    succeed("images", folder, "--epochs", 1, "-o", kept, *work)
+    message = fail(1, "images", folder, "--epochs", 2, "-o", kept, *work)
+    assert "--work needs the settings of the interrupted run" in message
+    assert "epochs=1, now it is 2; give another folder to --work to start anew" in message
+    (folder / "0003.png").unlink()
+    assert "was made of other images; give another folder" in fail(
+        1, "images", folder, "--epochs", 1, "-o", kept, *work
+    )
+
+
+def test_nobody_who_reads_messages_is_no_reason_to_lose_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*arguments: object, **options: object) -> None:
+        raise BrokenPipeError
+
+    write_digits(tmp_path / "digits", 20)
+    monkeypatch.setattr(click, "echo", closed)
+    succeed("images", tmp_path / "digits", "--keep", "5", "--epochs", 1, "-o", tmp_path / "kept.txt")
     assert len((tmp_path / "kept.txt").read_text().splitlines()) == 5
 
 

@@ -144,7 +144,7 @@ def test_labels_can_be_numbers_or_truths() -> None:
         ({"groups": [0.0] * 11 + [float("nan")]}, ValueError, "groups must not be NaN, row 11 is"),
         ({"groups": np.array([0, "a"] * 6, dtype=object)}, TypeError, "groups must hold labels of one kind"),
         ({"keep": {0: 1, 1: 1}}, ValueError, "an entry for each of the 3 groups, but it lacks 2"),
-        ({"keep": {0: 1, 1: 1, 2: 1, 3: 1}}, ValueError, "but it has 3, which no row has"),
+        ({"keep": {0: 1, 1: 1, 2: 1, 3: 1}}, ValueError, "but it has an entry for 3, which no row has"),
         ({"keep": {0: 1, 1: 5, 2: 1}}, ValueError, r"keep\[1\] must be at most the number of rows of group 1: 5 asked"),
         ({"keep": {0: 0.0, 1: 1, 2: 1}}, ValueError, r"keep\[0\] as a share must be in"),
         (

@@ -165,9 +165,10 @@ def _restore(folder: Path, plan: Plan, parts: Any, optimizer: Any) -> list[float
     tensors, settings = read_tensors(path, "checkpoint")
     for name, value in asdict(plan).items():
         if settings["plan"].get(name) != value:
+            made = f"with {name}={settings['plan'].get(name)}, now it is {value}"
             raise ValueError(
-                f"resume=True needs the settings of the interrupted run: {path} was made with {name}="
-                f"{settings['plan'].get(name)}, now it is {value}; pass resume=False to start anew"
+                f"resume=True needs the settings of the interrupted run: {path} was made "
+                f"{'of other images' if name == 'images' else made}; pass resume=False to start anew"
             )
     prefix = "network."
     try:
