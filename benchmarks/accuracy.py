@@ -30,12 +30,12 @@ def check_farthest_first(rows: NDArray[np.float32], kept: NDArray[Any], largest:
             raise AssertionError(f"two kept rows have a distance of {1 - scores.max()}, a removed one {largest}")
 
 
-def recall(found: NDArray[np.int64], graph: pyredund.NeighborGraph, rows: NDArray[np.float32]) -> float:
+def recall(found: NDArray[np.integer[Any]], graph: pyredund.NeighborGraph, rows: NDArray[np.float32]) -> float:
     """Share of the exact neighbours that were found; one as close as the exact last one, ties aside, counts.
 
     Parameters
     ----------
-    found : ndarray of int64, shape (n, m)
+    found : ndarray of integers, shape (n, m)
         Neighbours, best first; the row itself may be among them, -1 stands for none.
     graph : NeighborGraph
         The exact answer.
@@ -43,7 +43,7 @@ def recall(found: NDArray[np.int64], graph: pyredund.NeighborGraph, rows: NDArra
         Unit rows.
     """
     n, k = graph.n_rows, len(graph.indices) // graph.n_rows
-    own = np.arange(n)[:, None]
+    own, found = np.arange(n)[:, None], found.astype(np.int64)
     usable = (found != own) & (found >= 0)
     usable &= np.cumsum(usable, axis=1) <= k
     row, column = np.divmod(np.unique((own * n + found)[usable]), n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ TORCH_BLOCK = 1024  # rows whose similarities to all rows are in memory at a tim
 HNSW_SETTINGS = ((8, 40), (16, 64))  # links of a row, and rows kept in mind in building and in searching
 
 Rows = NDArray[np.float32]
-Neighbours = NDArray[np.int64]
+Neighbours = NDArray[np.integer[Any]]  # as each library returns them
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,21 @@ class KnnPeer:
 
 
 def by_pyredund(rows: Rows, k: int, n_threads: int) -> Neighbours:
-    graph = pyredund.knn_graph(rows, k, n_threads=n_threads)
-    return graph.indices.reshape(len(rows), k).astype(np.int64)
+    return pyredund.knn_graph(rows, k, n_threads=n_threads).indices.reshape(len(rows), k)
 
 
 def by_faiss(rows: Rows, k: int, n_threads: int) -> Neighbours:
     faiss = load_faiss()
     index = faiss.IndexFlatIP(rows.shape[1])
     index.add(rows)
-    return np.asarray(index.search(rows, k + 1)[1], dtype=np.int64)
+    return np.asarray(index.search(rows, k + 1)[1])
 
 
 def by_sklearn(rows: Rows, k: int, n_threads: int) -> Neighbours:
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute", metric="cosine").fit(rows)
-    return np.asarray(search.kneighbors(rows, return_distance=False), dtype=np.int64)
+    return np.asarray(search.kneighbors(rows, return_distance=False))
 
 
 def by_torch(rows: Rows, k: int, n_threads: int) -> Neighbours:
@@ -72,14 +72,14 @@ def by_torch(rows: Rows, k: int, n_threads: int) -> Neighbours:
     tensor = torch.tensor(rows)
     blocks = [tensor[start : start + TORCH_BLOCK] for start in range(0, len(rows), TORCH_BLOCK)]
     found = [(block @ tensor.T).topk(k + 1, dim=1).indices for block in blocks]
-    return np.asarray(torch.cat(found).numpy(), dtype=np.int64)
+    return np.asarray(torch.cat(found).numpy())
 
 
 def by_pynndescent(rows: Rows, k: int, n_threads: int) -> Neighbours:
     from pynndescent import NNDescent
 
     index = NNDescent(rows, metric="cosine", n_neighbors=k + 1, n_jobs=n_threads, random_state=0)
-    return np.asarray(index.neighbor_graph[0], dtype=np.int64)
+    return np.asarray(index.neighbor_graph[0])
 
 
 def by_hnswlib(links: int, ef: int, rows: Rows, k: int, n_threads: int) -> Neighbours:
@@ -90,7 +90,7 @@ def by_hnswlib(links: int, ef: int, rows: Rows, k: int, n_threads: int) -> Neigh
     index.set_num_threads(n_threads)
     index.set_ef(max(ef, k + 1))
     index.add_items(rows)
-    return np.asarray(index.knn_query(rows, k + 1)[0], dtype=np.int64)
+    return np.asarray(index.knn_query(rows, k + 1)[0])
 
 
 KNN_PEERS = {

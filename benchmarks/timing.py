@@ -1,4 +1,8 @@
-"""Alternating runs in one process, so that drift of the machine meets every entry alike."""
+"""Alternating runs in one process, so that drift of the machine meets every entry alike.
+
+Every run begins after a pause. The threads of a BLAS go on spinning for about 0.1 s after a product: what runs right
+then pays for what ran before.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+PAUSE = 0.3  # seconds
 GEMM_ROWS, GEMM_COLUMNS = 2000, 6000  # a block of scores, written again and again
 
 
@@ -49,10 +54,11 @@ class Timed(Generic[T]):
 
 
 def alternate(calls: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, Timed[T]]:
-    """Time every call once a round, in turn."""
+    """Time every call once a round, in turn, each after a pause."""
     timed: dict[str, Timed[T]] = {name: Timed() for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            time.sleep(PAUSE)
             begin = time.perf_counter()
             result = call()
             timed[name].seconds.append(time.perf_counter() - begin)

@@ -15,7 +15,7 @@ from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._unit_rows import padded
 
-ROUNDS_ON_SAMPLE, ROUNDS_ON_MOMENTS = 2, 2
+ROUNDS_ON_MOMENTS = 2
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -127,6 +127,8 @@ def products(rows: Floats, others: Floats, engine: Engine) -> Floats:
     """Multiply rows @ others.T on the engine's threads, where a BLAS would use, and keep busy, as many as it likes."""
 
     def ready(x: Floats) -> Floats:
+        if x.shape[1] == stride and x.flags.c_contiguous:
+            return x
         wide = np.zeros((len(x), stride), dtype=np.float32)
         wide[:, : x.shape[1]] = x
         return wide
@@ -140,20 +142,22 @@ def products(rows: Floats, others: Floats, engine: Engine) -> Floats:
 def leading_directions(sample: Floats, count: int, engine: Engine) -> Doubles:
     """Orthonormal columns that span about the directions of largest second moment, about in the order of these.
 
-    Subspace iteration on the sample, then on the moments within the subspace it has found: LAPACK's eigenvectors would
-    take longer, for the threads of a BLAS then spin beside the search's own.
+    Subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4) from sums of some rows each, then on the
+    moments within the subspace it has found: LAPACK's eigenvectors would take longer, for the threads of a BLAS then
+    spin beside the search's own.
     """
     width = min(count + 8, sample.shape[1])
     sample = sample[: max(2048, 8 * width)]
-    basis = np.random.default_rng(1).standard_normal((width, sample.shape[1]), dtype=np.float32)
+    signs = np.random.default_rng(1).choice(np.array([-1, 1], dtype=np.float32), (len(sample), 1))
+    sums = np.zeros((width, sample.shape[1]), dtype=np.float32)
+    for start in range(0, len(sample), width):
+        some = slice(start, start + width)
+        sums[: len(sample[some])] += signs[some] * sample[some]
     columns = np.ascontiguousarray(sample.T)
-    for _ in range(ROUNDS_ON_SAMPLE):
-        projected = products(basis, sample, engine)
-        basis = _orthonormal(products(projected, columns, engine), engine)
+    basis = _orthonormal(products(products(sums, sample, engine), columns, engine), engine, passes=2)
     projected = products(basis, sample, engine)
     moments = products(projected, projected, engine)
     turned = np.eye(width, dtype=np.float32)
-    for _ in range(ROUNDS_ON_MOMENTS):
-        turned = _orthonormal(products(turned, moments, engine), engine)
-    leading = _orthonormal(products(turned[:count], basis.T, engine), engine, passes=2)
-    return np.ascontiguousarray(leading.T, dtype=np.float64)
+    for left in reversed(range(ROUNDS_ON_MOMENTS)):
+        turned = _orthonormal(products(turned, moments, engine), engine, passes=1 if left else 2)
+    return np.ascontiguousarray(products(basis.T, turned[:count], engine), dtype=np.float64)

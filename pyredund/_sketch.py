@@ -49,7 +49,8 @@ WORDS_TOGETHER = 32  # kWordsTogether of kernels.hpp
 SHORT = 16  # coordinates in which cells are made
 SAMPLE, PAIRS, BLOCKS = 4096, 256, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
-CELLS_AT_ONCE = 2048  # compared with the sample
+SOME_CELLS = 1024  # compared with those rows
+FOLDED = 8  # similarities of which only the largest is looked at
 SHORT_OF_MEMORY = 8 << 20  # bytes of a sample, or of two blocks, where large arrays lie in files
 
 # Nanoseconds a pair on the machine that this was tuned on; only their ratios matter.
@@ -134,10 +135,11 @@ def sketch_of(rows: UnitRows, layout: Layout, engine: Engine) -> Sketch | None:
     directions = Directions.of(layout.basis[:, : max(lengths, default=1) - 1], stride)
     samples = [sample, *(part[:, :dim] for part in _some_blocks(rows, block, engine))]
     along = [products(some, directions.matrix, engine) for some in samples] if lengths else []
+    costs = _Costs(layout, dim, engine)
     options: list[tuple[float, int]] = []
     for length in [0] * (dim <= LONGEST) + lengths:
         z, *of_blocks = [_leading(p, length) for p in along] if length else samples
-        options.append((_cost(z, layout, _typical_margin(of_blocks, engine), dim, length > 0, engine), length))
+        options.append((costs.of(z, _typical_margin(of_blocks, engine), length > 0), length))
     cost, length = min(options)
     if cost >= TILE_COST + FLOAT_COST * dim and engine.sketch_from > 0:
         return None
@@ -193,41 +195,48 @@ def _thresholds(sample: Floats, k: int, n: int, engine: Engine) -> Floats:
     """About the similarity to the k-th nearest row, of the first rows of the sample."""
     scores = products(sample[:PAIRS], sample, engine)
     rank = min(len(sample) - 1, max(1, round(1.2 * k * len(sample) / n)))  # bars are lower for some of the way
+    kept = len(sample) // FOLDED
+    if kept > FOLDED * rank:  # few of the best fall together, and most of the selection is spared
+        scores = scores[:, : kept * FOLDED].reshape(len(scores), FOLDED, kept).max(axis=1)
     thresholds: Floats = np.partition(scores, -(rank + 1), axis=1)[:, -(rank + 1)]  # itself comes first
     return thresholds
 
 
 def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, slack: float, engine: Engine) -> float:
-    """Share of the pairs that cells leave, by a sample of the rows; cells whose rows reach farther are not counted."""
+    """Share of the pairs that cells leave, by some rows and some cells; cells that reach farther are not counted."""
     n_cells = len(cells) // width
     if n_cells == 0:
         return 1.0
+    groups = cells[: n_cells * width].reshape(n_cells, width, cells.shape[1])[:: -(-n_cells // SOME_CELLS)]
+    centres = groups.mean(axis=1)
+    radii = np.sqrt(((groups - centres[:, None]) ** 2).sum(axis=2).max(axis=1))
     reaches = np.sqrt(np.maximum(0, 2 - 2 * (thresholds - slack)))
     rows = np.zeros((len(short), cells.shape[1]), dtype=np.float32)
     rows[:, : short.shape[1]] = short
-    near = 0
-    for start in range(0, n_cells, CELLS_AT_ONCE):
-        stop = min(n_cells, start + CELLS_AT_ONCE)
-        groups = cells[start * width : stop * width].reshape(-1, width, cells.shape[1])
-        centres = groups.mean(axis=1)
-        radii = np.sqrt(((groups - centres[:, None]) ** 2).sum(axis=2).max(axis=1))
-        squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * products(rows, centres, engine)
-        near += int((np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2).sum())
-    return near / (len(rows) * n_cells)
+    squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * products(rows, centres, engine)
+    return float((np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2).mean())
 
 
-def _cost(z: Floats | Doubles, layout: Layout, margin: float, dim: int, shorter: bool, engine: Engine) -> float:
+class _Costs:
     """Time that the model expects for one pair."""
-    pairs = np.triu_indices(len(z), 1)
-    narrow = z.astype(np.float32)
-    above = (products(narrow, narrow, engine) - np.minimum.outer(layout.thresholds, layout.thresholds))[pairs]
-    length = z.shape[1]
-    exactly = SURVIVOR_COST + PRODUCT_COST * dim * (0.5 if dim >= WIDE else 1.0)
-    cost = NEAR_COST + layout.left * (TILE_COST + BYTE_COST[_core.has_narrow_sums(engine.isa)] * length)
-    survive = float((above >= -margin).mean())
-    if not shorter:
-        return float(cost + survive * exactly)
-    return float(cost + survive * (SURVIVOR_COST + PRODUCT_COST * length) + (above >= 0).mean() * exactly)
+
+    def __init__(self, layout: Layout, dim: int, engine: Engine) -> None:
+        self.layout, self.dim, self.engine = layout, dim, engine
+        self.pairs = np.triu_indices(len(layout.thresholds), 1)
+        self.bars = np.minimum.outer(layout.thresholds, layout.thresholds)[self.pairs]
+
+    def of(self, z: Floats | Doubles, margin: float, shorter: bool) -> float:
+        """By bytes of the rows z."""
+        narrow = z.astype(np.float32)
+        above = products(narrow, narrow, self.engine)[self.pairs] - self.bars
+        length = z.shape[1]
+        exactly = SURVIVOR_COST + PRODUCT_COST * self.dim * (0.5 if self.dim >= WIDE else 1.0)
+        bytes_cost = BYTE_COST[_core.has_narrow_sums(self.engine.isa)] * length
+        cost = NEAR_COST + self.layout.left * (TILE_COST + bytes_cost)
+        survive = float((above >= -margin).mean())
+        if not shorter:
+            return float(cost + survive * exactly)
+        return float(cost + survive * (SURVIVOR_COST + PRODUCT_COST * length) + (above >= 0).mean() * exactly)
 
 
 def _build(

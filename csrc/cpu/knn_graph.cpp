@@ -21,6 +21,8 @@
 namespace pyredund::cpu {
 namespace {
 
+constexpr std::int64_t kAhead = 8;  // pairs whose lists are fetched early
+
 // The lists of a few rows, from scratch.
 void search_again(const SearchPlan& plan, MatrixView rows, const std::vector<std::int32_t>& which, std::int64_t k,
                   std::int32_t* ids, float* similarities, Watch& watch) {
@@ -87,11 +89,13 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
         {
           const std::lock_guard<std::mutex> lock(locks[tile.row_begin / block]);
           for (std::int64_t s = 0; s < kept; ++s) {
+            if (s + kAhead < kept) lists.fetch(survivors[s + kAhead].row);
             offer(survivors[s].row, survivors[s].column, survivors[s].approximate);
           }
         }
         const std::lock_guard<std::mutex> lock(locks[tile.column_begin / block]);
         for (std::int64_t s = 0; s < kept; ++s) {
+          if (s + kAhead < kept) lists.fetch(survivors[s + kAhead].column);
           offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
         }
       };

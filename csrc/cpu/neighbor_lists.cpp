@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
+
+#include "cpu/pair_sort.hpp"
 
 namespace pyredund::cpu {
 namespace {
@@ -76,13 +77,14 @@ void NeighborLists::offer(std::int64_t row, std::int32_t id, float score) {
 }
 
 void NeighborLists::merge(std::int64_t row) {
+  thread_local PairSort sort;
   thread_local std::vector<std::uint64_t> best;
   best.resize(static_cast<std::size_t>(k_));
   std::int32_t* const ids = ids_ + row * k_;
   float* const scores = scores_ + row * k_;
-  std::uint64_t* const waits = waiting_.data() + row * (spare_ + 1) + 1;
   const std::int64_t n_waiting = waiting(row).filled - k_;
-  std::sort(waits, waits + n_waiting, std::greater<>());
+  std::copy_n(waiting_.data() + row * (spare_ + 1) + 1, n_waiting, sort.room_for(n_waiting));
+  const std::uint64_t* const waits = sort.sorted();
   std::int64_t from_list = 0, from_waiting = 0;
   for (std::int64_t i = 0; i < k_; ++i) {
     const std::uint64_t listed = pack_pair(ids[from_list], scores[from_list]);
@@ -112,14 +114,14 @@ void NeighborLists::finish(std::int64_t row) {
 }
 
 void NeighborLists::sort(std::int64_t row) {
-  thread_local std::vector<std::uint64_t> pairs;
+  thread_local PairSort sort;
   const std::int64_t filled = waiting(row).filled;
-  pairs.resize(static_cast<std::size_t>(filled));
+  std::uint64_t* const pairs = sort.room_for(filled);
   for (std::int64_t i = 0; i < filled; ++i) pairs[i] = pack_pair(ids_[row * k_ + i], scores_[row * k_ + i]);
-  std::sort(pairs.begin(), pairs.end(), std::greater<>());
+  const std::uint64_t* const sorted = sort.sorted();
   for (std::int64_t i = 0; i < filled; ++i) {
-    ids_[row * k_ + i] = pair_id(pairs[i]);
-    scores_[row * k_ + i] = pair_score(pairs[i]);
+    ids_[row * k_ + i] = pair_id(sorted[i]);
+    scores_[row * k_ + i] = pair_score(sorted[i]);
   }
   if (filled == k_) raise_bar(row);
 }
