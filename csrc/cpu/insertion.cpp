@@ -39,8 +39,11 @@ class Waiting {
     first_[list] = row;
   }
 
-  // The row that `take` looks at next, if it stays in the highest list; -1 if that is empty.
-  std::int32_t likely_next() const { return heap_.empty() ? -1 : heap_.front().row; }
+  // Visits the rows that `take` is likely to look at next, some of those that stay in the highest list.
+  template <typename Visit>
+  __attribute__((always_inline)) void for_each_likely_next(const Visit& visit) const {
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, heap_.size()); ++i) visit(heap_[i].row);
+  }
 
   // Takes out the row with the largest gain, the lowest of equals; -1 if none gains anything.
   std::int32_t take() {
@@ -119,7 +122,7 @@ class Insertion {
       check(watch_);
       const std::int32_t best = waiting.take();
       if (best < 0) break;
-      if (const std::int32_t next = waiting.likely_next(); next >= 0) fetch(next);
+      waiting.for_each_likely_next([&](std::int32_t next) __attribute__((always_inline)) { fetch(next); });
       pick(best);
     }
     return std::move(log_);
@@ -163,15 +166,17 @@ class Insertion {
     ++watch_.done;
   }
 
-  // Asks for what row v serves before it is needed: this algorithm waits for lists of rows that lie far apart.
-  void fetch(std::int32_t v) const {
-    for (std::int64_t e = graph_.indptr[v]; e < graph_.indptr[v + 1]; e += 16) {
-      __builtin_prefetch(graph_.indices + e);
-      __builtin_prefetch(graph_.similarities + e);
-    }
-    for (std::int64_t e = one_way_.indptr[v]; e < one_way_.indptr[v + 1]; e += 8) {
-      __builtin_prefetch(&one_way_.edges[e]);
-    }
+  // Asks for what row v serves before it is needed: this algorithm waits for lists of rows that lie far apart. Inlined,
+  // because GCC takes a function that does nothing but that for one without effect, and leaves calls of it out.
+  __attribute__((always_inline)) void fetch(std::int32_t v) const {
+    fetch(graph_.indices + graph_.indptr[v], graph_.indices + graph_.indptr[v + 1]);
+    fetch(graph_.similarities + graph_.indptr[v], graph_.similarities + graph_.indptr[v + 1]);
+    fetch(one_way_.edges.get() + one_way_.indptr[v], one_way_.edges.get() + one_way_.indptr[v + 1]);
+  }
+  template <typename T>
+  __attribute__((always_inline)) static void fetch(const T* begin, const T* end) {
+    for (const T* at = begin; at < end; at += 64 / sizeof(T)) __builtin_prefetch(at);
+    __builtin_prefetch(end - 1);  // may begin one more cache line
   }
 
   // Visits v itself, its list, and other rows that list v, those with a positive similarity. A visit that returns false

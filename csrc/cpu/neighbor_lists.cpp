@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
-
-#include "cpu/pair_sort.hpp"
 
 namespace pyredund::cpu {
 namespace {
@@ -20,24 +17,6 @@ std::int64_t spare_places(std::int64_t rows, std::int64_t k, std::int64_t bytes)
 }
 
 }  // namespace
-
-std::uint64_t pack_pair(std::int32_t id, float score) {
-  std::uint32_t bits;
-  score += 0.0f;  // -0 and +0 are the same score
-  std::memcpy(&bits, &score, sizeof bits);
-  bits = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;  // the order of floats as the order of integers
-  return (static_cast<std::uint64_t>(bits) << 32) | ~static_cast<std::uint32_t>(id);
-}
-
-std::int32_t pair_id(std::uint64_t pair) { return static_cast<std::int32_t>(~static_cast<std::uint32_t>(pair)); }
-
-float pair_score(std::uint64_t pair) {
-  std::uint32_t bits = static_cast<std::uint32_t>(pair >> 32);
-  bits = (bits >> 31) != 0 ? bits & 0x7FFFFFFFu : ~bits;
-  float score;
-  std::memcpy(&score, &bits, sizeof score);
-  return score;
-}
 
 NeighborLists::NeighborLists(std::int64_t rows, std::int64_t k, double margin, std::int32_t* ids, float* scores,
                              const float* floors, std::int64_t spare_bytes)

@@ -5,13 +5,9 @@
 #include <memory>
 #include <vector>
 
-namespace pyredund::cpu {
+#include "cpu/pair_sort.hpp"
 
-// An (id, score) pair as one integer that orders pairs by score descending, then id ascending: larger is
-// better.
-std::uint64_t pack_pair(std::int32_t id, float score);
-std::int32_t pair_id(std::uint64_t pair);
-float pair_score(std::uint64_t pair);
+namespace pyredund::cpu {
 
 // The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in the
 // caller's arrays (k ids and k scores a row); further offers wait in a few spare places and are merged when these are

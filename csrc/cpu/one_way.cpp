@@ -1,8 +1,8 @@
 #include "cpu/one_way.hpp"
 
-#include <algorithm>
 #include <utility>
 
+#include "cpu/pair_sort.hpp"
 #include "thread_team.hpp"
 
 namespace pyredund::cpu {
@@ -55,10 +55,15 @@ OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& wat
     }
   });
   run_parts(n, n_threads, [&](int, std::int64_t begin, std::int64_t end) {
+    PairSort sort;
     for (std::int64_t v = begin; v < end; ++v) {
       if (v % 4096 == 0) check(watch);
-      std::sort(found.edges.get() + found.indptr[v], found.edges.get() + found.indptr[v + 1],
-                [](const OneWay::Edge& a, const OneWay::Edge& b) { return a.similarity > b.similarity; });
+      OneWay::Edge* const edges = found.edges.get() + found.indptr[v];
+      const std::int64_t length = found.length(v);
+      std::uint64_t* const pairs = sort.room_for(length);
+      for (std::int64_t i = 0; i < length; ++i) pairs[i] = pack_pair(edges[i].row, edges[i].similarity);
+      const std::uint64_t* const sorted = sort.sorted();
+      for (std::int64_t i = 0; i < length; ++i) edges[i] = {pair_score(sorted[i]), pair_id(sorted[i])};
     }
   });
   return found;

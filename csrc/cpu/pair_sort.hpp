@@ -2,10 +2,30 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
 namespace pyredund::cpu {
+
+// An (id, score) pair as one integer that orders pairs by score descending, then id ascending: larger is better.
+inline std::uint64_t pack_pair(std::int32_t id, float score) {
+  std::uint32_t bits;
+  score += 0.0f;  // -0 and +0 are the same score
+  std::memcpy(&bits, &score, sizeof bits);
+  bits = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;  // the order of floats as the order of integers
+  return (static_cast<std::uint64_t>(bits) << 32) | ~static_cast<std::uint32_t>(id);
+}
+
+inline std::int32_t pair_id(std::uint64_t pair) { return static_cast<std::int32_t>(~static_cast<std::uint32_t>(pair)); }
+
+inline float pair_score(std::uint64_t pair) {
+  std::uint32_t bits = static_cast<std::uint32_t>(pair >> 32);
+  bits = (bits >> 31) != 0 ? bits & 0x7FFFFFFFu : ~bits;
+  float score;
+  std::memcpy(&score, &bits, sizeof score);
+  return score;
+}
 
 // Sorts numbers, largest first, without branches that depend on them: they are in no order that a processor could
 // guess, and guessing wrongly is most of what std::sort costs here. Runs of eight by a network of comparisons (Knuth
