@@ -260,67 +260,83 @@ bool word_products_are_right(const Kernels& kernels, std::int64_t stride) {
   return kernels.multiply_words(x.data(), y.data(), stride) == sum;
 }
 
+// Products of pairs of rows, of which approximate_pairs takes the first 8 coordinates only.
+bool pairs_are_right(const Kernels& kernels, std::int64_t stride, std::int64_t n_pairs) {
+  const std::int64_t n_rows = 7;
+  const std::vector<float> rows = integers(n_rows * stride, -3, 3);
+  const std::vector<std::int16_t> words(rows.begin(), rows.end());
+  std::vector<Survivor> pairs(n_pairs);
+  for (Survivor& pair : pairs) pair = {int(random_numbers() % n_rows), int(random_numbers() % n_rows), 0.0f};
+  std::vector<double> scores(n_pairs + 1);
+  std::vector<float> begun(n_pairs + 1, 77.0f);
+  std::vector<std::int32_t> of_words(n_pairs + 1, 77);
+  kernels.score_pairs(rows.data(), stride, pairs.data(), n_pairs, scores.data());
+  kernels.approximate_pairs(rows.data(), stride, 8, pairs.data(), n_pairs, begun.data());
+  kernels.multiply_word_pairs(words.data(), stride, pairs.data(), n_pairs, of_words.data());
+  for (std::int64_t s = 0; s < n_pairs; ++s) {
+    double sum = 0.0, first = 0.0;
+    for (std::int64_t i = 0; i < stride; ++i) {
+      if (i == 8) first = sum;
+      sum += double(rows[pairs[s].row * stride + i]) * double(rows[pairs[s].column * stride + i]);
+    }
+    if (scores[s] != sum || begun[s] != first || of_words[s] != sum) return false;
+  }
+  return begun[n_pairs] == 77.0f && of_words[n_pairs] == 77;
+}
+
+bool all_are_right = true;
+
+// Says what differs first, and for which numbers.
+void expect(bool is_right, const char* what, std::int64_t a, std::int64_t b = 0, std::int64_t c = 0) {
+  if (all_are_right && !is_right) std::printf("%s differ: %d %d %d\n", what, int(a), int(b), int(c));
+  all_are_right = all_are_right && is_right;
+}
+
 }  // namespace
 
 int main() {
-  const Kernels& kernels = PYREDUND_TABLE(PYREDUND_ISA);
-  const std::int64_t strip = kernels.strip_height, width = kernels.panel_width;
+  const Kernels& k = PYREDUND_TABLE(PYREDUND_ISA);
+  const std::int64_t one = 1, strip = k.strip_height, width = k.panel_width;
   for (const std::int64_t dim : {1, 2, 3, 4, 7, 8, 9, 17, 64}) {
-    for (const std::int64_t n_rows : {std::int64_t{1}, strip - 1, strip, strip + 1, 5 * strip + 2}) {
-      for (const std::int64_t n_columns : {std::int64_t{1}, width / 2, width / 2 + 1, width - 1, width}) {
+    for (const std::int64_t n_rows : {one, strip - 1, strip, strip + 1, 5 * strip + 2}) {
+      for (const std::int64_t n_columns : {one, width / 2, width / 2 + 1, width - 1, width}) {
         for (const bool roomy : {false, true}) {
-          if (float_scan_is_right(kernels, dim, n_rows, n_columns, roomy) &&
-              byte_scan_is_right(kernels, dim, n_rows, n_columns, roomy)) {
-            continue;
-          }
-          std::printf("scan differs: dim %d, %d rows, %d columns\n", int(dim), int(n_rows), int(n_columns));
-          return 1;
+          expect(float_scan_is_right(k, dim, n_rows, n_columns, roomy), "scans of floats", dim, n_rows, n_columns);
+          expect(byte_scan_is_right(k, dim, n_rows, n_columns, roomy), "scans of bytes", dim, n_rows, n_columns);
         }
       }
     }
   }
   for (std::int64_t stride = 8; stride <= 320; stride += 8) {
-    for (int repeat = 0; repeat < 20; ++repeat) {
-      if (score_is_right(kernels, stride)) continue;
-      std::printf("score differs: %d coordinates\n", int(stride));
-      return 1;
-    }
+    for (int repeat = 0; repeat < 20; ++repeat) expect(score_is_right(k, stride), "scores", stride);
   }
-  for (const std::int64_t n_rows : {std::int64_t{1}, strip, 3 * strip + 1}) {
-    for (const std::int64_t n : {std::int64_t{1}, width / 2, width - 1, width}) {
-      if (!marks_are_right(kernels, 16, n_rows, n)) {
-        std::printf("marks differ: %d rows, %d cells\n", int(n_rows), int(n));
-        return 1;
-      }
+  for (const std::int64_t n_rows : {one, strip, 3 * strip + 1}) {
+    for (const std::int64_t n : {one, width / 2, width - 1, width}) {
+      expect(marks_are_right(k, 16, n_rows, n), "marks", n_rows, n);
       for (const std::int64_t stride : {8, 16, 64, 72}) {
-        if (projection_is_right(kernels, stride, n_rows, n)) continue;
-        std::printf("projection differs: %d rows, %d directions, stride %d\n", int(n_rows), int(n), int(stride));
-        return 1;
+        expect(projection_is_right(k, stride, n_rows, n), "projections", n_rows, n, stride);
       }
     }
   }
-  for (const std::int64_t n_rows : {std::int64_t{1}, std::int64_t{7}, strip, 3 * strip + 1, std::int64_t{100}}) {
-    if (!near_rows_are_right(kernels, n_rows)) {
-      std::printf("near rows differ: %d rows\n", int(n_rows));
-      return 1;
-    }
-    for (const std::int64_t count : {std::int64_t{1}, n_rows / 2 + 1, n_rows, n_rows + 1}) {
-      if (reached_values_are_right(kernels, n_rows, count)) continue;
-      std::printf("reached values differ: %d rows, count %d\n", int(n_rows), int(count));
-      return 1;
+  for (const std::int64_t n_rows : {one, std::int64_t{7}, strip, 3 * strip + 1, std::int64_t{100}}) {
+    expect(near_rows_are_right(k, n_rows), "near rows", n_rows);
+    for (const std::int64_t count : {one, n_rows / 2 + 1, n_rows, n_rows + 1}) {
+      expect(reached_values_are_right(k, n_rows, count), "reached values", n_rows, count);
     }
     for (const std::int64_t dim : {1, 8, 31, 32, 33, 64, 100}) {
-      for (const std::int64_t n_columns : {std::int64_t{1}, width - 1, width}) {
-        if (products_are_right(kernels, dim, n_rows, n_columns)) continue;
-        std::printf("products differ: dim %d, %d rows, %d columns\n", int(dim), int(n_rows), int(n_columns));
-        return 1;
+      for (const std::int64_t n_columns : {one, width - 1, width}) {
+        expect(products_are_right(k, dim, n_rows, n_columns), "products", dim, n_rows, n_columns);
       }
     }
   }
   for (std::int64_t stride = kWordsTogether; stride <= 40 * kWordsTogether; stride += kWordsTogether) {
-    if (word_products_are_right(kernels, stride)) continue;
-    std::printf("products of words differ: %d coordinates\n", int(stride));
-    return 1;
+    expect(word_products_are_right(k, stride), "products of words", stride);
   }
-  std::printf("right\n");
+  for (const std::int64_t n_pairs : {0, 1, 2, 5, 6, 7, 8, 33}) {
+    for (const std::int64_t stride : {kWordsTogether, 3 * kWordsTogether}) {
+      expect(pairs_are_right(k, stride, n_pairs), "products of pairs", stride, n_pairs);
+    }
+  }
+  if (all_are_right) std::printf("right\n");
+  return all_are_right ? 0 : 1;
 }

@@ -53,10 +53,11 @@ def compiler() -> str:
     return tool(os.environ.get("CXX", "c++"), "g++", "clang++", "C++ compiler")
 
 
-def compile_kernels(isa: str, to: Path, source: Path = KERNELS) -> Path:
+def compile_kernels(isa: str, to: Path, source: Path = KERNELS, headers: Path = ROOT / "csrc") -> Path:
     if isa != "baseline" and platform.machine() not in {"x86_64", "AMD64"}:
         pytest.skip(f"{isa} is an instruction set of x86")
-    run(compiler(), *flags_of_each_set()[isa], f"-DPYREDUND_ISA={isa}", f"-I{ROOT / 'csrc'}", "-c", source, "-o", to)
+    includes = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
+    run(compiler(), *flags_of_each_set()[isa], f"-DPYREDUND_ISA={isa}", *includes, "-c", source, "-o", to)
     return to
 
 
@@ -146,6 +147,19 @@ MUTATIONS = {
     "a row near a cell is passed over": ("r + 8 <= n_rows; r += 8", "r + 8 <= n_rows; r += 9"),
     "a long product loses its last part": ("i < job.dim; i += count", "i + kTogether < job.dim; i += count"),
     "fewer products reach a value than were asked for": ("reaching[v] >= wanted ?", "reaching[v] >= wanted - 1 ?"),
+    "the last of the pairs is scored for the one before": (
+        "s + 1 < n_pairs ? s + 1 : s",
+        "s + 2 < n_pairs ? s + 1 : s",
+    ),
+    "pairs are scored from the wrong row": ("rows + two[p]->column * stride", "rows + two[0]->column * stride"),
+    "a word of another row is multiplied": (
+        "multiply_words(rows + pairs[s].row * stride",
+        "multiply_words(rows + pairs[s].column * stride",
+    ),
+    "a bound takes more coordinates than were asked for": (
+        "pairs[s].column * stride, count)",
+        "pairs[s].column * stride, stride)",
+    ),
     "lanes are added in another order": (
         "(sum[0] + sum[2]) + (sum[1] + sum[3])",
         "(sum[0] + sum[1]) + (sum[2] + sum[3])",
@@ -155,10 +169,13 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_kernel_with_a_mistake_is_caught(name: str, tmp_path: Path, verdict: Callable[[str, Path], str]) -> None:
-    source, (right, wrong) = KERNELS.read_text(), MUTATIONS[name]
-    assert right in source
-    (tmp_path / "mutant.cpp").write_text(source.replace(right, wrong))
+    right, wrong = MUTATIONS[name]
+    sources = {path: path.read_text() for path in (KERNELS, *KERNELS.parent.glob("kernel_*.hpp"))}
+    (changed,) = (path for path, source in sources.items() if right in source)
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / changed.name).write_text(sources[changed].replace(right, wrong))
+    source = tmp_path / "cpu" / "kernels.cpp" if changed == KERNELS else KERNELS
     isa = "avx2"
     if isa not in _core.isas():
         pytest.skip("the mistakes are those of a set that this machine lacks")
-    assert "differ" in verdict(isa, compile_kernels(isa, tmp_path / "kernels.o", tmp_path / "mutant.cpp"))
+    assert "differ" in verdict(isa, compile_kernels(isa, tmp_path / "kernels.o", source, tmp_path))

@@ -1,6 +1,6 @@
 #pragma once
 
-// Which rows are scanned, packing, and single products of one instruction set, for kernels.cpp alone: what it may
+// Which rows are scanned, packing, and products of one instruction set, for kernels.cpp alone: what it may
 // define holds here too.
 #include <cstdint>
 
@@ -9,6 +9,8 @@
 
 namespace pyredund::cpu {
 namespace {
+
+constexpr std::int64_t kPairsAhead = 6;  // whose rows are fetched early
 
 inline std::int32_t picked(const PanelScan& scan, std::int64_t at) {
   return scan.picks != nullptr ? scan.picks[at] : static_cast<std::int32_t>(at);
@@ -27,6 +29,27 @@ void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_column
   }
   for (std::int64_t column = n_columns; column < kPanel; ++column) {
     for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = 0.0f;
+  }
+}
+
+// Products of a strip of rows with a panel's columns, in registers.
+__attribute__((always_inline)) inline void multiply(const float* const* row, const float* panel, std::int64_t dim,
+                                                    Vector (&product)[kStrip][kVectors]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < kStrip; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) product[r][v] = Vector{};
+  }
+  for (std::int64_t i = 0; i < dim; ++i, panel += kPanel) {
+    Vector column[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) column[v] = load(panel + v * kLanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kStrip; ++r) {
+      const Vector coordinate = broadcast(row[r][i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) product[r][v] += coordinate * column[v];
+    }
   }
 }
 
@@ -64,6 +87,28 @@ std::int32_t multiply_words(const std::int16_t* x, const std::int16_t* y, std::i
   return sum;
 }
 #endif
+
+void approximate_pairs(const float* rows, std::int64_t stride, std::int64_t count, const Survivor* pairs,
+                       std::int64_t n_pairs, float* out) {
+  for (std::int64_t s = 0; s < n_pairs; ++s) {
+    if (s + kPairsAhead < n_pairs) {
+      __builtin_prefetch(rows + pairs[s + kPairsAhead].row * stride);
+      __builtin_prefetch(rows + pairs[s + kPairsAhead].column * stride);
+    }
+    out[s] = approximate(rows + pairs[s].row * stride, rows + pairs[s].column * stride, count);
+  }
+}
+
+void multiply_word_pairs(const std::int16_t* rows, std::int64_t stride, const Survivor* pairs, std::int64_t n_pairs,
+                         std::int32_t* out) {
+  for (std::int64_t s = 0; s < n_pairs; ++s) {
+    if (s + kPairsAhead < n_pairs) {
+      __builtin_prefetch(rows + pairs[s + kPairsAhead].row * stride);
+      __builtin_prefetch(rows + pairs[s + kPairsAhead].column * stride);
+    }
+    out[s] = multiply_words(rows + pairs[s].row * stride, rows + pairs[s].column * stride, stride);
+  }
+}
 
 // Four rows and a few directions at once: sums stay in registers, and each direction is read once for four rows.
 #define PYREDUND_PROJECT(name, count)                                                                      \

@@ -3,6 +3,7 @@
 // anonymous namespace.
 #include "cpu/kernels.hpp"
 
+#include "cpu/kernel_cells.hpp"
 #include "cpu/kernel_products.hpp"
 #include "cpu/kernel_vectors.hpp"
 
@@ -45,27 +46,6 @@ __attribute__((noinline)) Survivor* append_survivors(const PanelScan& scan, std:
     }
   }
   return next;
-}
-
-// Products of a strip of rows with a panel's columns, in registers.
-__attribute__((always_inline)) inline void multiply(const float* const* row, const float* panel, std::int64_t dim,
-                                                    Vector (&product)[kStrip][kVectors]) {
-#pragma GCC unroll 12
-  for (int r = 0; r < kStrip; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) product[r][v] = Vector{};
-  }
-  for (std::int64_t i = 0; i < dim; ++i, panel += kPanel) {
-    Vector column[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) column[v] = load(panel + v * kLanes);
-#pragma GCC unroll 12
-    for (int r = 0; r < kStrip; ++r) {
-      const Vector coordinate = broadcast(row[r][i]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) product[r][v] += coordinate * column[v];
-    }
-  }
 }
 
 std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
@@ -242,83 +222,42 @@ void reached_by(const float* products, std::int64_t n_rows, std::int64_t count, 
   for (int v = 0; v < kVectors; ++v) store(out + v * kLanes, low[v]);
 }
 
-void mark_near(const CellScan& scan) {
-  const Vector half = broadcast(0.5f);
-  for (std::int64_t first = 0; first < scan.n_rows; first += kStrip) {
-    const float* row[kStrip];
-    for (int r = 0; r < kStrip; ++r) {
-      row[r] = scan.rows + (first + r < scan.n_rows ? first + r : scan.n_rows - 1) * scan.stride;
-    }
-    Vector score[kStrip][kVectors];
-    multiply(row, scan.cells, scan.dim, score);
-    const int strip = scan.n_rows - first < kStrip ? static_cast<int>(scan.n_rows - first) : kStrip;
-#pragma GCC unroll 12
-    for (int r = 0; r < kStrip; ++r) {
-      if (r == strip) break;
-      const Vector reach = broadcast(scan.reaches[first + r]);
-      std::uint32_t near = 0;
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) {
-        const Vector grown = load(scan.limits + v * kLanes) - reach * (load(scan.radii + v * kLanes) + half * reach);
-        const Vector limit = smaller(grown, load(scan.column_limits + v * kLanes));
-        near |= lanes_reaching(score[r][v], limit) << (v * kLanes);
-      }
-      scan.near[first + r] = near;
-    }
-  }
+inline double in_fixed_order(Doubles low, Doubles high) {  // lanes 0-3 and 4-7
+  const Doubles sum = low + high;
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
-
-#if defined(__AVX512F__)
-std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
-  const __m512i bit = _mm512_set1_epi32(static_cast<int>(1u << cell));
-  __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  std::int32_t* next = out;
-  for (std::int64_t r = 0; r < n_rows; r += 16, rows = _mm512_add_epi32(rows, _mm512_set1_epi32(16))) {
-    const __mmask16 inside = n_rows - r < 16 ? static_cast<__mmask16>((1u << (n_rows - r)) - 1) : 0xFFFF;
-    const __mmask16 found = _mm512_mask_test_epi32_mask(inside, _mm512_maskz_loadu_epi32(inside, near + r), bit);
-    _mm512_storeu_si512(next, _mm512_maskz_compress_epi32(found, rows));  // a compressing store is slow on some
-    next += __builtin_popcount(found);
-  }
-  return next - out;
-}
-#elif defined(__AVX2__)
-std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
-  const __m128i shift = _mm_cvtsi32_si128(31 - cell);  // brings the cell's bit to where signs are
-  std::int32_t* next = out;
-  std::int64_t r = 0;
-  for (; r + 8 <= n_rows; r += 8) {
-    const __m256i marks = _mm256_sll_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(near + r)), shift);
-    const int set = _mm256_movemask_ps(_mm256_castsi256_ps(marks));
-    const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kSetLanes.of[set])));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(next),
-                        _mm256_add_epi32(lanes, _mm256_set1_epi32(static_cast<int>(r))));
-    next += __builtin_popcount(static_cast<unsigned>(set));
-  }
-  for (; r < n_rows; ++r) {
-    *next = static_cast<std::int32_t>(r);
-    next += near[r] >> cell & 1;
-  }
-  return next - out;
-}
-#else
-std::int64_t rows_near(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out) {
-  std::int32_t* next = out;
-  for (std::int64_t r = 0; r < n_rows; ++r) {  // without a branch: half of them would be guessed wrongly
-    *next = static_cast<std::int32_t>(r);
-    next += near[r] >> cell & 1;
-  }
-  return next - out;
-}
-#endif
 
 double score(const float* x, const float* y, std::int64_t stride) {
-  Doubles low = {}, high = {};  // lanes 0-3 and 4-7
+  Doubles low = {}, high = {};
   for (std::int64_t i = 0; i < stride; i += 8) {
     low += widen(x + i) * widen(y + i);
     high += widen(x + i + 4) * widen(y + i + 4);
   }
-  const Doubles sum = low + high;
-  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+  return in_fixed_order(low, high);
+}
+
+void score_pairs(const float* rows, std::int64_t stride, const Survivor* pairs, std::int64_t n_pairs, double* out) {
+  constexpr std::int64_t kPairsAhead = 6;          // pairs whose rows are fetched early
+  for (std::int64_t s = 0; s < n_pairs; s += 2) {  // two at a time, because each sum waits for its last addition
+    const Survivor* const two[2] = {pairs + s, pairs + (s + 1 < n_pairs ? s + 1 : s)};
+    const float *x[2], *y[2];
+    for (int p = 0; p < 2; ++p) {
+      x[p] = rows + two[p]->row * stride;
+      y[p] = rows + two[p]->column * stride;
+      if (s + kPairsAhead + p >= n_pairs) continue;
+      __builtin_prefetch(rows + two[p][kPairsAhead].row * stride);
+      __builtin_prefetch(rows + two[p][kPairsAhead].column * stride);
+    }
+    Doubles low[2] = {}, high[2] = {};
+    for (std::int64_t i = 0; i < stride; i += 8) {
+#pragma GCC unroll 2
+      for (int p = 0; p < 2; ++p) {
+        low[p] += widen(x[p] + i) * widen(y[p] + i);
+        high[p] += widen(x[p] + i + 4) * widen(y[p] + i + 4);
+      }
+    }
+    for (int p = 0; p < 2; ++p) out[s + p] = in_fixed_order(low[p], high[p]);
+  }
 }
 
 }  // namespace
@@ -335,13 +274,16 @@ extern const Kernels PYREDUND_TABLE(PYREDUND_ISA) = {
     {pack_floats, scan_floats, false},
     kBytes,
     approximate,
+    approximate_pairs,
     multiply_words,
+    multiply_word_pairs,
     project,
     multiply_panel,
     reached_by,
     mark_near,
     rows_near,
     score,
+    score_pairs,
 };
 
 }  // namespace pyredund::cpu

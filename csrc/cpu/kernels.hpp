@@ -87,9 +87,17 @@ struct Kernels {
   // A float32 sum of products of float32, in any order; `stride` is a multiple of 8.
   float (*approximate)(const float* x, const float* y, std::int64_t stride);
 
+  // The same for rows pairs[s].row and pairs[s].column, of each the first `count` floats, a multiple of 8.
+  void (*approximate_pairs)(const float* rows, std::int64_t stride, std::int64_t count, const Survivor* pairs,
+                            std::int64_t n_pairs, float* out);
+
   // The integer sum of products of 16-bit numbers, which must stay within 32 bits, in whatever parts it is summed, and
   // none of which is -2^15; `stride` is a multiple of kWordsTogether.
   std::int32_t (*multiply_words)(const std::int16_t* x, const std::int16_t* y, std::int64_t stride);
+
+  // The same for rows pairs[s].row and pairs[s].column.
+  void (*multiply_word_pairs)(const std::int16_t* rows, std::int64_t stride, const Survivor* pairs,
+                              std::int64_t n_pairs, std::int32_t* out);
 
   // out[r * out_stride + c] is about the product of row r with direction c, for `strip` rows, a float32 sum of which
   // every eighth product is added up first; `stride` is a multiple of 8.
@@ -111,6 +119,9 @@ struct Kernels {
   // The score of two rows before it is rounded to float32: products of float32 are exact in float64; they are
   // summed in eight lanes (coordinate mod 8), and the lanes as ((0+4)+(2+6)) + ((1+5)+(3+7)).
   double (*score)(const float* x, const float* y, std::int64_t stride);
+
+  // The same for rows pairs[s].row and pairs[s].column; `out` needs room for n_pairs + 1.
+  void (*score_pairs)(const float* rows, std::int64_t stride, const Survivor* pairs, std::int64_t n_pairs, double* out);
 };
 
 extern const Kernels kKernels_baseline;

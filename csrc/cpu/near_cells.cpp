@@ -4,8 +4,8 @@
 #include <atomic>
 #include <functional>
 #include <numeric>
-#include <utility>
 
+#include "cpu/pair_sort.hpp"
 #include "cpu/tile_scan.hpp"
 #include "thread_team.hpp"
 
@@ -16,34 +16,36 @@ constexpr std::int64_t kGroup = 64;    // cells whose mean stands for them
 constexpr float kNone = -3.0f;         // below every product
 constexpr std::int64_t kRanking = 64;  // leading coordinates that choose the rows that are multiplied in full
 
-// Rows in near cells. More of them give higher floors; these cost about as much as the search then saves.
-std::int64_t near_rows(std::int64_t n_rows, std::int64_t k) {
-  return std::max(4 * k, std::clamp<std::int64_t>(n_rows / 96, 256, 2048));
+// Rows in near cells. More of them give higher floors; these cost about as much as the search then saves, which is less
+// where pairs that pass the bytes are scored at once.
+std::int64_t near_rows(std::int64_t n_rows, std::int64_t k, const Sketch& sketch) {
+  return std::max(4 * k, std::clamp<std::int64_t>(n_rows / (sketch.bounds != nullptr ? 96 : 160), 256, 2048));
 }
 
 // Groups in which near cells are looked for.
 std::int64_t near_groups(std::int64_t n_near) { return std::max<std::int64_t>(8, 4 * n_near / kGroup + 2); }
 
-double squared_distance(const float* x, const float* y, std::int64_t count) {
+float squared_distance(const float* x, const float* y, std::int64_t count) {
   float sum[8] = {};
   for (std::int64_t i = 0; i < count; i += 8) {
     for (int lane = 0; lane < 8; ++lane) sum[lane] += (x[i + lane] - y[i + lane]) * (x[i + lane] - y[i + lane]);
   }
-  return std::accumulate(sum, sum + 8, 0.0);
+  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
 // The `count` entries of `from` nearest to `target`, in any order.
-void nearest(const std::vector<std::int64_t>& from, const std::vector<float>& points, std::int64_t stride,
-             const float* target, std::int64_t count, std::vector<std::int64_t>& found) {
-  thread_local std::vector<std::pair<double, std::int64_t>> keyed;
+void nearest(const std::vector<std::int32_t>& from, const std::vector<float>& points, std::int64_t stride,
+             const float* target, std::int64_t count, std::vector<std::int32_t>& found) {
+  thread_local std::vector<std::uint64_t> keyed;  // the farther the smaller
   keyed.clear();
-  for (const std::int64_t entry : from) {
-    keyed.emplace_back(squared_distance(points.data() + entry * stride, target, stride), entry);
+  for (const std::int32_t entry : from) {
+    keyed.push_back(pack_pair(entry, -squared_distance(points.data() + entry * stride, target, stride)));
   }
   const auto kept = std::min<std::size_t>(static_cast<std::size_t>(count), keyed.size());
-  std::nth_element(keyed.begin(), keyed.begin() + static_cast<std::ptrdiff_t>(kept - 1), keyed.end());
+  const auto last = keyed.begin() + static_cast<std::ptrdiff_t>(kept - 1);
+  std::nth_element(keyed.begin(), last, keyed.end(), std::greater<>());
   found.clear();
-  for (std::size_t i = 0; i < kept; ++i) found.push_back(keyed[i].second);
+  for (std::size_t i = 0; i < kept; ++i) found.push_back(pair_id(keyed[i]));
 }
 
 // What one thread needs to find the floors of a cell's rows.
@@ -61,7 +63,7 @@ class CellFloors {
         floors_(static_cast<std::size_t>(width_)) {}
 
   // From the rows of some cells; fewer than k of them, the own one aside, give no floor.
-  void find(std::int64_t cell, const std::vector<std::int64_t>& near, float* out) {
+  void find(std::int64_t cell, const std::vector<std::int32_t>& near, float* out) {
     const std::int64_t begin = cell * width_, size = std::min(rows_.rows, begin + width_) - begin;
     picks_.clear();
     for (const std::int64_t other : near) {
@@ -130,20 +132,22 @@ std::vector<float> floors_from_near_cells(const Kernels& kernels, MatrixView row
       means[group * stride + c] += cells.centres[cell * stride + c] / static_cast<float>(size);
     }
   }
-  std::vector<std::int64_t> all_groups(static_cast<std::size_t>(n_groups));
-  std::iota(all_groups.begin(), all_groups.end(), std::int64_t{0});
-  const std::int64_t n_near = (near_rows(rows.rows, k) + width - 1) / width;
+  std::vector<std::int32_t> all_groups(static_cast<std::size_t>(n_groups));
+  std::iota(all_groups.begin(), all_groups.end(), 0);
+  const std::int64_t n_near = (near_rows(rows.rows, k, cells.sketch) + width - 1) / width;
   std::vector<float> floors(static_cast<std::size_t>(rows.rows), kNone);
   std::atomic<std::int64_t> next{0};
   run_team(static_cast<int>(std::min<std::int64_t>(n_groups, n_threads)), [&](int) {
     CellFloors own(kernels, rows, cells, k);
-    std::vector<std::int64_t> groups, candidates, near;
+    std::vector<std::int32_t> groups, candidates, near;
     for (std::int64_t group = next++; group < n_groups; group = next++) {
       check(watch);
       nearest(all_groups, means, stride, means.data() + group * stride, near_groups(n_near), groups);
       candidates.clear();
       for (const std::int64_t other : groups) {
-        for (std::int64_t c = other * kGroup; c < std::min(n_cells, (other + 1) * kGroup); ++c) candidates.push_back(c);
+        for (std::int64_t c = other * kGroup; c < std::min(n_cells, (other + 1) * kGroup); ++c) {
+          candidates.push_back(static_cast<std::int32_t>(c));
+        }
       }
       for (std::int64_t cell = group * kGroup; cell < std::min(n_cells, (group + 1) * kGroup); ++cell) {
         check(watch);

@@ -64,10 +64,10 @@ constexpr double kWordScale = 46140.0;
 
 // The product of the words of two rows, and how far x.x' can lie from it: with x = words / kWordScale + r, |r| <= e,
 // x.x' = words.words' / kWordScale^2 + r.words' / kWordScale + x.r', within e (|x'| + e') + |x| e'.
+constexpr double kWordUnit = 1.0 / (kWordScale * kWordScale);  // of products of words
 inline double word_product(const Kernels& kernels, const Sketch& sketch, std::int64_t place, std::int64_t other) {
-  constexpr double kUnit = 1.0 / (kWordScale * kWordScale);
-  return kUnit * kernels.multiply_words(sketch.words + place * sketch.words_stride,
-                                        sketch.words + other * sketch.words_stride, sketch.words_stride);
+  return kWordUnit * kernels.multiply_words(sketch.words + place * sketch.words_stride,
+                                            sketch.words + other * sketch.words_stride, sketch.words_stride);
 }
 inline double word_slack(const Sketch& sketch, std::int64_t place, std::int64_t other) {
   const double e = sketch.word_errors[place], f = sketch.word_errors[other];

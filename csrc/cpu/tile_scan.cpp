@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 namespace pyredund::cpu {
@@ -14,13 +13,7 @@ constexpr std::int64_t kWorthResolving = 256;  // after a panel, fewer than thes
 }  // namespace
 
 float similarity(const Kernels& kernels, const float* x, const float* y, std::int64_t stride) {
-  const double score = kernels.score(x, y, stride);
-  // Unit rows that are identical score 1 up to roundings of 2^-22, zero rows score 0: only then is a look
-  // worth it.
-  if ((score > 0.999999 || score == 0.0) && std::memcmp(x, y, static_cast<std::size_t>(stride) * sizeof(float)) == 0) {
-    return 1.0f;
-  }
-  return std::clamp(static_cast<float>(score), -1.0f, 1.0f) + 0.0f;  // a tiny negative score rounds to -0
+  return similarity_by_score(kernels.score(x, y, stride), x, y, stride);
 }
 
 // How far a float32 score can lie from the similarity. Both rows have norm at most 1 + 2^-22, so by

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <vector>
 
@@ -17,6 +19,14 @@ namespace pyredund::cpu {
 // The similarity that is reported for two rows: Kernels::score, rounded to float32 and clamped to [-1, 1];
 // exactly 1 for rows that are identical byte for byte, zero rows included.
 float similarity(const Kernels& kernels, const float* x, const float* y, std::int64_t stride);
+inline float similarity_by_score(double score, const float* x, const float* y, std::int64_t stride) {
+  // Unit rows that are identical score 1 up to roundings of 2^-22, zero rows score 0: only then is a look
+  // worth it.
+  if ((score > 0.999999 || score == 0.0) && std::memcmp(x, y, static_cast<std::size_t>(stride) * sizeof(float)) == 0) {
+    return 1.0f;
+  }
+  return std::clamp(static_cast<float>(score), -1.0f, 1.0f) + 0.0f;  // a tiny negative score rounds to -0
+}
 
 // How far the scan's approximate scores can lie from the similarities of unit rows with this many
 // coordinates.
