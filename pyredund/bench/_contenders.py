@@ -96,7 +96,8 @@ def _selectors_known() -> list[Contender]:
         ),
         Contender("random", "pyredund", _selectors.by_pyredund, random, is_baseline=True),
         Contender("stratified random", "pyredund", _selectors.class_by_class, random, True, True),
-        Contender("apricot lazy facility location", "apricot", _selectors.by_apricot, {"as_installed": False}),
+        Contender("apricot lazy facility location", "apricot", _selectors.by_apricot),
+        Contender("apricot on all similarities", "apricot", _selectors.by_apricot, {"is_given_graph": False}),
         Contender(
             "apricot lazy facility location, compiling", "apricot", _selectors.by_apricot, {"as_installed": True}
         ),

@@ -33,8 +33,12 @@ def class_by_class(rows: Rows, keep: int, groups: Groups, n_threads: int, **opti
     return pyredund.select(rows, keep=keep, groups=groups, n_threads=n_threads, **options).indices
 
 
-def by_apricot(rows: Rows, keep: int, groups: Groups, n_threads: int, *, as_installed: bool) -> Kept:
+def by_apricot(
+    rows: Rows, keep: int, groups: Groups, n_threads: int, *, as_installed: bool = False, is_given_graph: bool = True
+) -> Kept:
     """Lazy greedy facility location on the symmetrised graph; the peer is given pyredund's fast one.
+
+    Unless `is_given_graph`, on all n * n similarities, which it computes itself: its own call, for few rows.
 
     As installed, it compiles its kernels anew in every call: about two seconds, whatever the size of the data. Unless
     `as_installed`, it is spared that, which is the comparison of algorithms.
@@ -44,10 +48,13 @@ def by_apricot(rows: Rows, keep: int, groups: Groups, n_threads: int, *, as_inst
         from apricot import FacilityLocationSelection
         from apricot.functions import facilityLocation as kernels
 
-        graph = symmetric_similarities(pyredund.knn_graph(rows, min(K, len(rows) - 1), n_threads=n_threads))
-        selector = FacilityLocationSelection(keep, metric="precomputed", optimizer="lazy")
+        data: Any = rows
+        if is_given_graph:
+            data = symmetric_similarities(pyredund.knn_graph(rows, min(K, len(rows) - 1), n_threads=n_threads))
+        metric = "precomputed" if is_given_graph else "cosine"
+        selector = FacilityLocationSelection(keep, metric=metric, optimizer="lazy")
         with nullcontext() if as_installed else compiled_once(kernels):
-            selector.fit(graph)
+            selector.fit(data)
     return np.asarray(selector.ranking, dtype=np.int64)
 
 
