@@ -56,13 +56,12 @@ class Agglomeration {
     const cpu::Sketch coarse = view_sketch(sketch);
     const std::int32_t* const group = groups ? groups->data() : nullptr;
     const std::int32_t* const other_group = reference_groups ? reference_groups->data() : nullptr;
-    cpu::SimilarPairs pairs;
+    SimilarPairs pairs;
     run_interruptibly(progress, [&](Watch& watch) {
       pairs = clusters_->candidates(plan, view, coarse, others ? &*others : nullptr, group, other_group, limit, most,
                                     watch);
     });
-    if (!pairs.complete) return py::none();
-    return py::make_tuple(as_array(pairs.rows), as_array(pairs.columns), as_array(pairs.similarities));
+    return as_tuple(std::move(pairs));
   }
 
   std::int64_t merge(const Array<std::int32_t>& left, const Array<std::int32_t>& right, double limit, std::int64_t most,

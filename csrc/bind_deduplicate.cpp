@@ -12,19 +12,19 @@ namespace py = pybind11;
 namespace {
 
 // (rows, columns, similarities) of all pairs but those of two crowded rows, which are marked.
-py::tuple uncrowded_pairs(const Array<float>& rows, std::int64_t dim, const py::object& sketch, double threshold,
-                          std::int32_t most, Array<std::uint8_t>& crowded, int n_threads, const std::string& isa,
-                          std::int64_t block, const py::object& progress) {
+py::object uncrowded_pairs(const Array<float>& rows, std::int64_t dim, const py::object& sketch, double threshold,
+                           std::int32_t most, Array<std::uint8_t>& crowded, int n_threads, const std::string& isa,
+                           std::int64_t block, const py::object& progress) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
   const MatrixView view = view_rows(rows, dim);
   const cpu::Sketch coarse = view_sketch(sketch);
   const cpu::Crowding crowding{most, crowded.mutable_data()};
   const std::int64_t any = std::numeric_limits<std::int64_t>::max();
-  cpu::SimilarPairs pairs;
+  SimilarPairs pairs;
   run_interruptibly(progress, [&](Watch& watch) {
     pairs = cpu::similar_pairs(plan, view, coarse, threshold, any, watch, &crowding);
   });
-  return py::make_tuple(as_array(pairs.rows), as_array(pairs.columns), as_array(pairs.similarities));
+  return as_tuple(std::move(pairs));
 }
 
 void deduplicate(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,

@@ -18,7 +18,7 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const std::int64_t* const weight = weights.data();
   const std::vector<std::int32_t> first(forced.data(), forced.data() + forced.size());
-  cpu::InsertionLog log;
+  InsertionLog log;
   run_interruptibly(progress,
                     [&](Watch& watch) { log = cpu::insertion(graph, weight, first, n_pick, n_threads, watch); });
   return py::make_tuple(as_array(log.picked), as_array(log.gains));

@@ -10,14 +10,13 @@ namespace pyredund {
 namespace py = pybind11;
 namespace {
 
-// (rows, columns, similarities), or None where there are more than `most` pairs.
 py::object similar_pairs(const Array<float>& rows, std::int64_t dim, const py::object& sketch,
                          const std::optional<Array<float>>& reference, double threshold, std::int64_t most,
                          int n_threads, const std::string& isa, std::int64_t block, const py::object& progress) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
   const MatrixView view = view_rows(rows, dim);
   const cpu::Sketch coarse = view_sketch(sketch);
-  cpu::SimilarPairs pairs;
+  SimilarPairs pairs;
   if (reference) {
     const MatrixView others = view_rows(*reference, dim);
     run_interruptibly(progress,
@@ -26,9 +25,7 @@ py::object similar_pairs(const Array<float>& rows, std::int64_t dim, const py::o
     run_interruptibly(progress,
                       [&](Watch& watch) { pairs = cpu::similar_pairs(plan, view, coarse, threshold, most, watch); });
   }
-  if (!pairs.complete) return py::none();
-  return py::make_tuple(moved(std::move(pairs.rows)), moved(std::move(pairs.columns)),
-                        moved(std::move(pairs.similarities)));
+  return as_tuple(std::move(pairs));
 }
 
 void lists_of_pairs(const Array<std::int32_t>& rows, const Array<std::int32_t>& columns,

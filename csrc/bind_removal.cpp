@@ -25,17 +25,10 @@ py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::in
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data(), weights.data()};
   const cpu::ListNames names{first ? first->data() : nullptr, class_of ? class_of->data() : nullptr};
-  cpu::RemovalLog log;
+  RemovalLog log;
   run_interruptibly(
       progress, [&](Watch& watch) { log = cpu::removal(plan, view, graph, names, classes, n_remove, room, watch); });
-  py::dict result;
-  result["removed"] = moved(std::move(log.removed));
-  result["costs"] = moved(std::move(log.costs));
-  result["moved_ptr"] = moved(std::move(log.moved_ptr));
-  result["moved"] = moved(std::move(log.moved));
-  result["nearest"] = moved(std::move(log.nearest));
-  result["similarities"] = moved(std::move(log.similarities));
-  return result;
+  return as_dict(std::move(log));
 }
 
 }  // namespace

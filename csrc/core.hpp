@@ -8,6 +8,7 @@
 
 #include "matrix_view.hpp"
 #include "neighbor_graph.hpp"
+#include "results.hpp"
 
 namespace pyredund {
 
@@ -48,6 +49,24 @@ pybind11::array_t<T> moved(std::vector<T>&& values) {
   auto* const held = new std::vector<T>(std::move(values));
   const pybind11::capsule owner(held, [](void* vector) { delete static_cast<std::vector<T>*>(vector); });
   return pybind11::array_t<T>(static_cast<pybind11::ssize_t>(held->size()), held->data(), owner);
+}
+
+// (rows, columns, similarities), or None where there are more than were asked for.
+inline pybind11::object as_tuple(SimilarPairs&& pairs) {
+  if (!pairs.complete) return pybind11::none();
+  return pybind11::make_tuple(moved(std::move(pairs.rows)), moved(std::move(pairs.columns)),
+                              moved(std::move(pairs.similarities)));
+}
+
+inline pybind11::dict as_dict(RemovalLog&& log) {
+  pybind11::dict result;
+  result["removed"] = moved(std::move(log.removed));
+  result["costs"] = moved(std::move(log.costs));
+  result["moved_ptr"] = moved(std::move(log.moved_ptr));
+  result["moved"] = moved(std::move(log.moved));
+  result["nearest"] = moved(std::move(log.nearest));
+  result["similarities"] = moved(std::move(log.similarities));
+  return result;
 }
 
 }  // namespace pyredund

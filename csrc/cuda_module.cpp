@@ -64,20 +64,13 @@ py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& refere
   return as_dict(counts);
 }
 
-// (rows, columns, similarities), or None where there are more than were asked for.
-py::object as_tuple(cuda::SimilarPairs&& pairs) {
-  if (!pairs.complete) return py::none();
-  return py::make_tuple(moved(std::move(pairs.rows)), moved(std::move(pairs.columns)),
-                        moved(std::move(pairs.similarities)));
-}
-
 py::object similar_pairs(const Array<float>& rows, const std::optional<Array<float>>& reference, double threshold,
                          std::int64_t most, int device, bool plain, std::int64_t most_bytes,
                          const py::object& progress) {
   const MatrixView view = view_rows(rows, rows.shape(1));
   const MatrixView others = reference ? view_rows(*reference, reference->shape(1)) : MatrixView{};
   const cuda::SearchOptions options = options_of(device, plain, most_bytes);
-  cuda::SimilarPairs pairs;
+  SimilarPairs pairs;
   run_interruptibly(progress, [&](Watch& watch) {
     pairs = cuda::similar_pairs(view, reference ? &others : nullptr, threshold, most, options, watch);
   });
@@ -93,18 +86,12 @@ py::object removal(const Array<std::int64_t>& indptr, const Array<std::int32_t>&
   const std::int32_t* const can_go = removable.data();
   const std::int32_t* const rank = priority.data();
   const std::int64_t* const weight = weights.data();
-  cuda::RemovalLog log;
+  cuda::RemovalByRounds log;
   run_interruptibly(progress,
                     [&](Watch& watch) { log = cuda::removal(graph, can_go, rank, weight, n_remove, device, watch); });
   if (!log.complete) return py::none();
-  py::dict result;
-  result["removed"] = moved(std::move(log.removed));
-  result["costs"] = moved(std::move(log.costs));
-  result["moved_ptr"] = moved(std::move(log.moved_ptr));
-  result["moved"] = moved(std::move(log.moved));
-  result["nearest"] = moved(std::move(log.nearest));
-  result["similarities"] = moved(std::move(log.similarities));
-  return py::make_tuple(result, log.rounds);
+  const std::int64_t rounds = log.rounds;
+  return py::make_tuple(as_dict(std::move(log)), rounds);
 }
 
 // (picked, gains, rounds).
@@ -115,7 +102,7 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const cuda::OneWayEdges one_way{one_way_indptr.data(), one_way_rows.data(), one_way_similarities.data()};
   const std::int64_t* const weight = weights.data();
-  cuda::InsertionLog log;
+  cuda::InsertionByRounds log;
   run_interruptibly(progress,
                     [&](Watch& watch) { log = cuda::insertion(graph, one_way, weight, n_pick, device, watch); });
   return py::make_tuple(moved(std::move(log.picked)), moved(std::move(log.gains)), log.rounds);
@@ -150,7 +137,7 @@ py::dict knn_of_units(const cuda::DeviceUnits& units, Array<std::int32_t>& indic
 py::object similar_pairs_of_units(const cuda::DeviceUnits& units, double threshold, std::int64_t most, bool plain,
                                   std::int64_t most_bytes, const py::object& progress) {
   const cuda::SearchOptions options = options_of(units.device(), plain, most_bytes);
-  cuda::SimilarPairs pairs;
+  SimilarPairs pairs;
   run_interruptibly(
       progress, [&](Watch& watch) { pairs = cuda::similar_pairs_of_units(units, threshold, most, options, watch); });
   return as_tuple(std::move(pairs));

@@ -120,6 +120,16 @@ def test_only_the_sets_that_have_it_multiply_and_add_in_one_instruction(
     assert f"%{widest[isa]}" in code
 
 
+def test_insertion_asks_for_lists_before_it_needs_them(tmp_path: Path) -> None:
+    """GCC leaves out calls of a function that does nothing but prefetch, unless it is inlined."""
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        pytest.skip("the names of instructions are those of x86")
+    source, to = KERNELS.with_name("insertion.cpp"), tmp_path / "insertion.o"
+    run(compiler(), "-std=gnu++17", "-O3", f"-I{ROOT / 'csrc'}", "-c", source, "-o", to)
+    code = run(tool("objdump"), "-d", to)
+    assert code.count("prefetch") >= 12  # where lists of three arrays begin and where they end, in two places at least
+
+
 def test_a_kernel_gives_what_plain_loops_give(
     isa: str, kernel_object: Callable[[str], Path], verdict: Callable[[str, Path], str]
 ) -> None:

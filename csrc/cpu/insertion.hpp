@@ -4,14 +4,10 @@
 #include <vector>
 
 #include "neighbor_graph.hpp"
+#include "results.hpp"
 #include "watch.hpp"
 
 namespace pyredund::cpu {
-
-struct InsertionLog {
-  std::vector<std::int32_t> picked;
-  std::vector<std::int64_t> gains;  // in units of 2^-32
-};
 
 // Greedy facility location (lazy evaluation: Minoux 1978) on the symmetrised graph: row v serves itself with
 // similarity 1, its neighbours and the rows that list it with theirs, or 0 where negative. Picks `forced`

@@ -5,15 +5,9 @@
 #include <vector>
 
 #include "cpu/knn_graph.hpp"
+#include "results.hpp"
 
 namespace pyredund::cpu {
-
-// Pairs of rows and their similarities, in no order.
-struct SimilarPairs {
-  std::vector<std::int32_t> rows, columns;
-  std::vector<float> similarities;
-  bool complete = true;  // false: the search stopped because there are more than were asked for
-};
 
 // Rows in at least `most` pairs are crowded; pairs of two crowded rows may be left out, so that a clump of m rows does
 // not hold m * m / 2 of them.

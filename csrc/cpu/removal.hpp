@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "cpu/kept_lists.hpp"
 #include "cpu/knn_graph.hpp"
 #include "neighbor_graph.hpp"
+#include "results.hpp"
 
 namespace pyredund::cpu {
 
@@ -18,17 +18,6 @@ struct RowClasses {
   const std::int32_t* removable;
   const std::int32_t* priority;  // of every row, as ranks: lower goes first among equal costs
   const std::int64_t* weights;   // of the classes in the sum that costs are losses of
-};
-
-// What happened, step by step. In step t row removed[t] went at costs[t] (in units of 2^-32), after which the
-// nearest kept class of class moved[e] is nearest[e], for e from moved_ptr[t] to moved_ptr[t + 1], moved[e] ascending.
-struct RemovalLog {
-  std::vector<std::int32_t> removed;
-  std::vector<std::int64_t> costs;
-  std::vector<std::int64_t> moved_ptr{0};
-  std::vector<std::int32_t> moved;
-  std::vector<std::int32_t> nearest;
-  std::vector<float> similarities;
 };
 
 // Takes `n_remove` rows away, always the one whose removal costs least: the loss, in the weighted sum over all

@@ -160,11 +160,11 @@ class Insertion {
     state_.n_picked = arrays_.room_for<std::uint32_t>(1);
   }
 
-  InsertionLog run(std::int64_t n_pick) {
+  InsertionByRounds run(std::int64_t n_pick) {
     watch_.total += n_pick;
     PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_picked, 0, 4, stream_.get()));
     launch(begin_kernel, blocks_for(n_, kWarps), kThreads, 0, stream_.get(), state_);
-    InsertionLog log;
+    InsertionByRounds log;
     std::int64_t lowest = 1;
     for (std::uint32_t before = 0;; ++log.rounds) {
       check(watch_);
@@ -193,7 +193,7 @@ class Insertion {
     return *last;
   }
 
-  void sort_picks(InsertionLog& log, std::int64_t n_pick) {
+  void sort_picks(InsertionByRounds& log, std::int64_t n_pick) {
     std::uint32_t count = 0;
     to_host(&count, state_.n_picked, 4, stream_.get());
     std::vector<std::int32_t> rows(count), order(count);
@@ -221,8 +221,8 @@ class Insertion {
 
 }  // namespace
 
-InsertionLog insertion(const NeighborGraph& graph, const OneWayEdges& one_way, const std::int64_t* weights,
-                       std::int64_t n_pick, int device, Watch& watch) {
+InsertionByRounds insertion(const NeighborGraph& graph, const OneWayEdges& one_way, const std::int64_t* weights,
+                            std::int64_t n_pick, int device, Watch& watch) {
   if (graph.n_rows == 0 || n_pick <= 0) return {};
   const UseDevice use(device);
   return Insertion(graph, one_way, weights, device, watch).run(n_pick);

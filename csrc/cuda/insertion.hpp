@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "neighbor_graph.hpp"
+#include "results.hpp"
 #include "watch.hpp"
 
 namespace pyredund::cuda {
@@ -15,10 +15,7 @@ struct OneWayEdges {
   const float* similarities;
 };
 
-// Rows in the order in which they were picked, and what each gained.
-struct InsertionLog {
-  std::vector<std::int32_t> picked;
-  std::vector<std::int64_t> gains;
+struct InsertionByRounds : InsertionLog {
   std::int64_t rounds = 0;  // that it took
 };
 
@@ -29,7 +26,7 @@ struct InsertionLog {
 // can come before it, and what it gains stays. Picks in the order of their gains are then those of the greedy
 // algorithm. Once there are enough, rows go on being picked that gain no less than the last that is wanted. Where gains
 // form a chain, a round takes one row.
-InsertionLog insertion(const NeighborGraph& graph, const OneWayEdges& one_way, const std::int64_t* weights,
-                       std::int64_t n_pick, int device, Watch& watch);
+InsertionByRounds insertion(const NeighborGraph& graph, const OneWayEdges& one_way, const std::int64_t* weights,
+                            std::int64_t n_pick, int device, Watch& watch);
 
 }  // namespace pyredund::cuda

@@ -180,7 +180,7 @@ class Removal {
     state_.most_moves = static_cast<std::uint32_t>(n_);  // of a round: every row moves once at most
   }
 
-  RemovalLog run(std::int64_t n_remove) {
+  RemovalByRounds run(std::int64_t n_remove) {
     watch_.total += n_remove;
     PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_removed, 0, 12, stream_.get()));
     start(begin_kernel);
@@ -301,13 +301,13 @@ class Removal {
   State state_{};
   std::vector<std::int64_t> costs_;
   std::vector<Move> moves_;
-  RemovalLog log_;
+  RemovalByRounds log_;
 };
 
 }  // namespace
 
-RemovalLog removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
-                   const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch) {
+RemovalByRounds removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
+                        const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch) {
   if (graph.n_rows < 2) return {};
   const UseDevice use(device);
   return Removal(graph, removable, priority, weights, device, watch).run(n_remove);

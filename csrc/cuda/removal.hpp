@@ -1,20 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "neighbor_graph.hpp"
+#include "results.hpp"
 #include "watch.hpp"
 
 namespace pyredund::cuda {
 
-// As cpu::RemovalLog.
-struct RemovalLog {
-  std::vector<std::int32_t> removed;
-  std::vector<std::int64_t> costs;
-  std::vector<std::int64_t> moved_ptr{0};
-  std::vector<std::int32_t> moved, nearest;
-  std::vector<float> similarities;
+struct RemovalByRounds : RemovalLog {
   std::int64_t rounds = 0;  // that it took
   bool complete = true;     // false: a list held no second kept row, and nothing else is known
 };
@@ -33,7 +27,7 @@ struct RemovalLog {
 //
 // This is done for rows up to a cost that is raised until enough have gone. Where costs form a chain, a round takes one
 // row; lists that rows beyond the last that is wanted wear out are worn, too.
-RemovalLog removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
-                   const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch);
+RemovalByRounds removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
+                        const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch);
 
 }  // namespace pyredund::cuda
