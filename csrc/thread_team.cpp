@@ -41,14 +41,15 @@ void run_team(int n_threads, const std::function<void(int)>& body) {
   std::vector<std::thread> threads;
   threads.reserve(static_cast<std::size_t>(n_threads));
   try {
-    for (int index = 0; index < n_threads; ++index) threads.emplace_back(member, index);
+    for (int index = 1; index < n_threads; ++index) threads.emplace_back(member, index);
   } catch (...) {
     // The system refused a thread. Bodies share their work through a counter, so those that run will finish
     // it.
-    if (threads.empty()) {
-      throw;
-    }
   }
+  std::fenv_t before;
+  std::fegetenv(&before);
+  member(0);
+  std::fesetenv(&before);
   for (std::thread& thread : threads) thread.join();
   if (first_error) std::rethrow_exception(first_error);
 }

@@ -47,7 +47,8 @@ LONGEST = 256  # of a whole row as bytes
 WIDE = 256  # coordinates of a row from which on it is worth a copy in 16 bits
 WORDS_TOGETHER = 32  # kWordsTogether of kernels.hpp
 SHORT = 16  # coordinates in which cells are made
-SAMPLE, PAIRS, BLOCKS = 4096, 256, 4  # rows for the basis, rows whose pairs stand for all, blocks for the errors
+SAMPLE, FEWEST = 4096, 1024  # rows that stand for all, a quarter between these
+PAIRS, BLOCKS = 256, 4  # rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
 SOME_CELLS = 1024  # compared with those rows
 FOLDED = 8  # similarities of which only the largest is looked at
@@ -98,7 +99,7 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     n, dim, stride = rows.n_distinct, rows.dim, rows.matrix.shape[1]
     if n < max(2, engine.sketch_from) or k < 1 or not _core.scans_bytes(engine.isa):
         return None
-    count = min(n, max(SAMPLE, n // 64))
+    count = min(n, max(min(SAMPLE, max(FEWEST, n // 4)), n // 64))
     if engine.scratch is not None:
         count = min(count, max(PAIRS, SHORT_OF_MEMORY // (4 * stride)))
     drawn = np.random.default_rng(0).choice(n, count, replace=False)  # not sorted: their start stands for all

@@ -181,10 +181,13 @@ void arrange_on_threads(T* data, std::int64_t rows, std::int64_t stride, const s
   constexpr std::int64_t kLine = 64 / sizeof(T);
   const std::int64_t n_lines = (stride + kLine - 1) / kLine;
   const std::int64_t parts = std::clamp<std::int64_t>(n_lines, 1, n_threads);
-  run_team(static_cast<int>(parts), [&](int part) {
-    const std::int64_t first = n_lines * part / parts * kLine;
-    const std::int64_t end = std::min(stride, n_lines * (part + 1) / parts * kLine);
-    arrange_columns(data, rows, stride, first, end - first, order, back);
+  std::atomic<std::int64_t> next{0};
+  run_team(static_cast<int>(parts), [&](int) {
+    for (std::int64_t part = next++; part < parts; part = next++) {
+      const std::int64_t first = n_lines * part / parts * kLine;
+      const std::int64_t end = std::min(stride, n_lines * (part + 1) / parts * kLine);
+      arrange_columns(data, rows, stride, first, end - first, order, back);
+    }
   });
 }
 

@@ -12,7 +12,8 @@
 namespace pyredund::cpu {
 namespace {
 
-constexpr std::int64_t kChunk = 128;       // rows that a thread takes at a time
+constexpr std::int64_t kChunk = 128;                           // rows that a thread takes at a time
+constexpr std::int64_t kWorthThreads = std::int64_t{1} << 22;  // products of coordinates, some 0.1 ms
 constexpr float kRoundWord = 12582912.0f;  // 1.5 * 2^23: adding it to a word leaves no room for a fraction
 
 double squared(const float* from, std::int64_t count) {
@@ -252,6 +253,7 @@ class BlockRounding {
 }  // namespace
 
 void products(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads, Watch& watch) {
+  if (rows.rows * directions.rows * directions.stride < kWorthThreads) n_threads = 1;
   const Panels panels(kernels, directions, n_threads);
   for_each_chunk(rows.rows, n_threads, watch, [&](std::int64_t first, std::int64_t last) {
     panels.multiply(rows.row(first), rows.stride, last - first, out + first * directions.rows, directions.rows);
