@@ -1,6 +1,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "core.hpp"
 #include "cpu/agglomerative.hpp"

@@ -1,4 +1,5 @@
 #include <limits>
+#include <utility>
 
 #include "core.hpp"
 #include "cpu/deduplicate.hpp"

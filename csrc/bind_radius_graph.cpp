@@ -1,4 +1,5 @@
 #include <optional>
+#include <utility>
 
 #include "core.hpp"
 #include "cpu/instruction_set.hpp"

@@ -39,12 +39,12 @@ void run_team(int n_threads, const std::function<void(int)>& body) {
     }
   };
   std::vector<std::thread> threads;
-  threads.reserve(static_cast<std::size_t>(n_threads));
+  threads.reserve(static_cast<std::size_t>(n_threads - 1));
   try {
     for (int index = 1; index < n_threads; ++index) threads.emplace_back(member, index);
   } catch (...) {
-    // The system refused a thread. Bodies share their work through a counter, so those that run will finish
-    // it.
+    // The system refused a thread. Bodies share their work through a counter, so those that run, body(0) at least, will
+    // finish it.
   }
   std::fenv_t before;
   std::fegetenv(&before);

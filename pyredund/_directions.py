@@ -127,7 +127,7 @@ def products(rows: Floats, others: Floats, engine: Engine) -> Floats:
     """Multiply rows @ others.T on the engine's threads, where a BLAS would use, and keep busy, as many as it likes."""
 
     def ready(x: Floats) -> Floats:
-        if x.shape[1] == stride and x.flags.c_contiguous:
+        if x.shape[1] == stride and x.flags.c_contiguous and x.dtype == np.float32:
             return x
         wide = np.zeros((len(x), stride), dtype=np.float32)
         wide[:, : x.shape[1]] = x

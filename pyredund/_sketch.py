@@ -23,7 +23,7 @@ from a sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ LONGEST = 256  # of a whole row as bytes
 WIDE = 256  # coordinates of a row from which on it is worth a copy in 16 bits
 WORDS_TOGETHER = 32  # kWordsTogether of kernels.hpp
 SHORT = 16  # coordinates in which cells are made
-SAMPLE, FEWEST = 4096, 1024  # rows that stand for all, a quarter between these
+SAMPLE, FEWEST = 4096, 1024  # rows that stand for all: a quarter between these, at least a 64th
 PAIRS, BLOCKS = 256, 4  # rows whose pairs stand for all, blocks for the errors
 WORTH_CELLS = 0.85  # share of the pairs that cells must not leave
 SOME_CELLS = 1024  # compared with those rows
@@ -136,11 +136,11 @@ def sketch_of(rows: UnitRows, layout: Layout, engine: Engine) -> Sketch | None:
     directions = Directions.of(layout.basis[:, : max(lengths, default=1) - 1], stride)
     samples = [sample, *(part[:, :dim] for part in _some_blocks(rows, block, engine))]
     along = [products(some, directions.matrix, engine) for some in samples] if lengths else []
-    costs = _Costs(layout, dim, engine)
+    cost_of = _cost_model(layout, dim, engine)
     options: list[tuple[float, int]] = []
     for length in [0] * (dim <= LONGEST) + lengths:
         z, *of_blocks = [_leading(p, length) for p in along] if length else samples
-        options.append((costs.of(z, _typical_margin(of_blocks, engine), length > 0), length))
+        options.append((cost_of(z, _typical_margin(of_blocks, engine), length > 0), length))
     cost, length = min(options)
     if cost >= TILE_COST + FLOAT_COST * dim and engine.sketch_from > 0:
         return None
@@ -218,26 +218,26 @@ def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, s
     return float((np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2).mean())
 
 
-class _Costs:
-    """Time that the model expects for one pair."""
+def _cost_model(layout: Layout, dim: int, engine: Engine) -> Callable[[Floats | Doubles, float, bool], float]:
+    """The time that is expected for one pair, by bytes of rows z and what rounding to them adds to a bound.
 
-    def __init__(self, layout: Layout, dim: int, engine: Engine) -> None:
-        self.layout, self.dim, self.engine = layout, dim, engine
-        self.pairs = np.triu_indices(len(layout.thresholds), 1)
-        self.bars = np.minimum.outer(layout.thresholds, layout.thresholds)[self.pairs]
+    Where rows are `shorter`, whole rows come behind them.
+    """
+    pairs = np.triu_indices(len(layout.thresholds), 1)
+    bars = np.minimum.outer(layout.thresholds, layout.thresholds)[pairs]
+    exactly = SURVIVOR_COST + PRODUCT_COST * dim * (0.5 if dim >= WIDE else 1.0)
+    byte_cost = BYTE_COST[_core.has_narrow_sums(engine.isa)]
 
-    def of(self, z: Floats | Doubles, margin: float, shorter: bool) -> float:
-        """By bytes of the rows z."""
-        narrow = z.astype(np.float32)
-        above = products(narrow, narrow, self.engine)[self.pairs] - self.bars
-        length = z.shape[1]
-        exactly = SURVIVOR_COST + PRODUCT_COST * self.dim * (0.5 if self.dim >= WIDE else 1.0)
-        bytes_cost = BYTE_COST[_core.has_narrow_sums(self.engine.isa)] * length
-        cost = NEAR_COST + self.layout.left * (TILE_COST + bytes_cost)
+    def cost(z: Floats | Doubles, margin: float, shorter: bool) -> float:
+        narrow, length = z.astype(np.float32), z.shape[1]
+        above = products(narrow, narrow, engine)[pairs] - bars
+        scan = NEAR_COST + layout.left * (TILE_COST + byte_cost * length)
         survive = float((above >= -margin).mean())
         if not shorter:
-            return float(cost + survive * exactly)
-        return float(cost + survive * (SURVIVOR_COST + PRODUCT_COST * length) + (above >= 0).mean() * exactly)
+            return float(scan + survive * exactly)
+        return float(scan + survive * (SURVIVOR_COST + PRODUCT_COST * length) + (above >= 0).mean() * exactly)
+
+    return cost
 
 
 def _build(

@@ -237,14 +237,19 @@ bool near_rows_are_right(const Kernels& kernels, std::int64_t n_rows) {
 }
 
 bool score_is_right(const Kernels& kernels, std::int64_t stride) {
-  std::vector<float> x(stride), y(stride);
-  for (std::vector<float>* row : {&x, &y}) {
-    for (float& number : *row) number = std::normal_distribution<float>()(random_numbers);
-  }
+  std::vector<float> rows(2 * stride);
+  for (float& number : rows) number = std::normal_distribution<float>()(random_numbers);
+  const float *x = rows.data(), *y = x + stride;
   double lane[8] = {};
   for (std::int64_t i = 0; i < stride; ++i) lane[i % 8] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
   const double sum = ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
-  return kernels.score(x.data(), y.data(), stride) == sum;
+  const Survivor pairs[] = {{0, 1, 0.0f}, {1, 0, 0.0f}, {0, 1, 0.0f}};
+  double of_pairs[4];
+  kernels.score_pairs(x, stride, pairs, 3, of_pairs);
+  for (int s = 0; s < 3; ++s) {
+    if (of_pairs[s] != sum) return false;
+  }
+  return kernels.score(x, y, stride) == sum;
 }
 
 // Numbers as large as sums of 32 bits allow; what stands beyond the row must not count.
@@ -260,28 +265,29 @@ bool word_products_are_right(const Kernels& kernels, std::int64_t stride) {
   return kernels.multiply_words(x.data(), y.data(), stride) == sum;
 }
 
-// Products of pairs of rows, of which approximate_pairs takes the first 8 coordinates only.
-bool pairs_are_right(const Kernels& kernels, std::int64_t stride, std::int64_t n_pairs) {
+// Products of pairs of rows; approximate_pairs takes `length` coordinates from the ninth on.
+bool pairs_are_right(const Kernels& kernels, std::int64_t stride, std::int64_t length, std::int64_t n_pairs) {
   const std::int64_t n_rows = 7;
   const std::vector<float> rows = integers(n_rows * stride, -3, 3);
   const std::vector<std::int16_t> words(rows.begin(), rows.end());
   std::vector<Survivor> pairs(n_pairs);
   for (Survivor& pair : pairs) pair = {int(random_numbers() % n_rows), int(random_numbers() % n_rows), 0.0f};
-  std::vector<double> scores(n_pairs + 1);
-  std::vector<float> begun(n_pairs + 1, 77.0f);
+  std::vector<double> scores(n_pairs + 2, 77.0);
+  std::vector<float> part(n_pairs + 1, 77.0f);
   std::vector<std::int32_t> of_words(n_pairs + 1, 77);
   kernels.score_pairs(rows.data(), stride, pairs.data(), n_pairs, scores.data());
-  kernels.approximate_pairs(rows.data(), stride, 8, pairs.data(), n_pairs, begun.data());
+  kernels.approximate_pairs(rows.data() + 8, stride, length, pairs.data(), n_pairs, part.data());
   kernels.multiply_word_pairs(words.data(), stride, pairs.data(), n_pairs, of_words.data());
   for (std::int64_t s = 0; s < n_pairs; ++s) {
-    double sum = 0.0, first = 0.0;
+    double sum = 0.0, within = 0.0;
     for (std::int64_t i = 0; i < stride; ++i) {
-      if (i == 8) first = sum;
-      sum += double(rows[pairs[s].row * stride + i]) * double(rows[pairs[s].column * stride + i]);
+      const double product = double(rows[pairs[s].row * stride + i]) * double(rows[pairs[s].column * stride + i]);
+      sum += product;
+      within += i >= 8 && i < 8 + length ? product : 0.0;
     }
-    if (scores[s] != sum || begun[s] != first || of_words[s] != sum) return false;
+    if (scores[s] != sum || part[s] != within || of_words[s] != sum) return false;
   }
-  return begun[n_pairs] == 77.0f && of_words[n_pairs] == 77;
+  return scores[n_pairs + 1] == 77.0 && part[n_pairs] == 77.0f && of_words[n_pairs] == 77;
 }
 
 bool all_are_right = true;
@@ -333,8 +339,8 @@ int main() {
     expect(word_products_are_right(k, stride), "products of words", stride);
   }
   for (const std::int64_t n_pairs : {0, 1, 2, 5, 6, 7, 8, 33}) {
-    for (const std::int64_t stride : {kWordsTogether, 3 * kWordsTogether}) {
-      expect(pairs_are_right(k, stride, n_pairs), "products of pairs", stride, n_pairs);
+    for (const std::int64_t length : {8, 32, 40, 72}) {
+      expect(pairs_are_right(k, 3 * kWordsTogether, length, n_pairs), "products of pairs", length, n_pairs);
     }
   }
   if (all_are_right) std::printf("right\n");

@@ -124,8 +124,8 @@ def test_insertion_asks_for_lists_before_it_needs_them(tmp_path: Path) -> None:
     """GCC leaves out calls of a function that does nothing but prefetch, unless it is inlined."""
     if platform.machine() not in {"x86_64", "AMD64"}:
         pytest.skip("the names of instructions are those of x86")
-    source, to = KERNELS.with_name("insertion.cpp"), tmp_path / "insertion.o"
-    run(compiler(), "-std=gnu++17", "-O3", f"-I{ROOT / 'csrc'}", "-c", source, "-o", to)
+    flags, source, to = flags_of_each_set()["baseline"], KERNELS.with_name("insertion.cpp"), tmp_path / "insertion.o"
+    run(compiler(), *flags, f"-I{ROOT / 'csrc'}", "-c", source, "-o", to)
     code = run(tool("objdump"), "-d", to)
     assert code.count("prefetch") >= 12  # where lists of three arrays begin and where they end, in two places at least
 
@@ -168,7 +168,11 @@ MUTATIONS = {
     ),
     "a bound takes more coordinates than were asked for": (
         "pairs[s].column * stride, count)",
-        "pairs[s].column * stride, stride)",
+        "pairs[s].column * stride, count + 8)",
+    ),
+    "a pair's coordinates go to other lanes": (
+        "high[p] += widen(x[p] + i + 4) * widen(y[p] + i + 4)",
+        "low[p] += widen(x[p] + i + 4) * widen(y[p] + i + 4)",
     ),
     "lanes are added in another order": (
         "(sum[0] + sum[2]) + (sum[1] + sum[3])",
@@ -189,3 +193,26 @@ def test_a_kernel_with_a_mistake_is_caught(name: str, tmp_path: Path, verdict: C
     if isa not in _core.isas():
         pytest.skip("the mistakes are those of a set that this machine lacks")
     assert "differ" in verdict(isa, compile_kernels(isa, tmp_path / "kernels.o", source, tmp_path))
+
+
+SORT = KERNELS.with_name("pair_sort.hpp")
+SORT_MUTATIONS = {
+    "nothing": ("", ""),
+    "two of a run are left out of order": ("order(b, c), order(d, e), order(f, g);", "order(b, c), order(d, e);"),
+    "the smaller end is taken from one run only": ("right_end -= 1 - off_left", "right_end -= 1"),
+    "what was there before is sorted, too": ("std::fill(from_.begin() + count_", "std::fill(from_.begin() + padded_"),
+    "equal scores come in the order of ids from below": ("~static_cast<std::uint32_t>(id);", "id;"),
+}
+
+
+@pytest.mark.parametrize("name", SORT_MUTATIONS)
+def test_pairs_are_sorted_and_mistakes_in_it_are_caught(name: str, tmp_path: Path) -> None:
+    flags, (right, wrong) = flags_of_each_set()["baseline"], SORT_MUTATIONS[name]
+    source = SORT.read_text()
+    assert right in source
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / SORT.name).write_text(source.replace(right, wrong, 1) if right else source)
+    check = CHECK.with_name("pair_sort_check.cpp")
+    run(compiler(), *flags, f"-I{tmp_path}", check, "-o", tmp_path / "check")
+    done = subprocess.run([tmp_path / "check"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "right\n" if name == "nothing" else "differs" in done.stdout

@@ -1,6 +1,7 @@
 #include "cpu/insertion.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -175,8 +176,9 @@ class Insertion {
   }
   template <typename T>
   __attribute__((always_inline)) static void fetch(const T* begin, const T* end) {
-    for (const T* at = begin; at < end; at += 64 / sizeof(T)) __builtin_prefetch(at);
-    __builtin_prefetch(end - 1);  // may begin one more cache line
+    constexpr std::ptrdiff_t kLine = 64 / sizeof(T);
+    for (std::ptrdiff_t i = 0; i < end - begin; i += kLine) __builtin_prefetch(begin + i);
+    if (begin != end) __builtin_prefetch(end - 1);  // may lie on one more cache line
   }
 
   // Visits v itself, its list, and other rows that list v, those with a positive similarity. A visit that returns false

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cpu/gathered_rows.hpp"
-#include "cpu/neighbor_lists.hpp"
+#include "cpu/pair_sort.hpp"
 #include "cpu/tile_scan.hpp"
 
 namespace pyredund::cpu {

@@ -237,7 +237,6 @@ double score(const float* x, const float* y, std::int64_t stride) {
 }
 
 void score_pairs(const float* rows, std::int64_t stride, const Survivor* pairs, std::int64_t n_pairs, double* out) {
-  constexpr std::int64_t kPairsAhead = 6;          // pairs whose rows are fetched early
   for (std::int64_t s = 0; s < n_pairs; s += 2) {  // two at a time, because each sum waits for its last addition
     const Survivor* const two[2] = {pairs + s, pairs + (s + 1 < n_pairs ? s + 1 : s)};
     const float *x[2], *y[2];

@@ -6,7 +6,8 @@ namespace pyredund::cpu {
 
 constexpr std::int64_t kWordsTogether = 32;  // what rows of 16-bit numbers are padded to a multiple of
 
-// A pair that the scan could not rule out. Indices are relative to the scanned rows and to the panel.
+// A pair that the scan could not rule out. Indices are relative to the scanned rows and to the panel; kernels of pairs
+// take them as rows of one matrix.
 struct Survivor {
   std::int32_t row;
   std::int32_t column;
@@ -75,8 +76,8 @@ struct Scanner {
   bool narrow_sums;
 };
 
-// The kernels of one instruction set. All sets return the same bits for `score`; scans are only bounds, good to their
-// margins (tile_scan.cpp, sketch.hpp), and may differ in their last bits.
+// The kernels of one instruction set. All sets return the same bits for `score` and `score_pairs`; scans are only
+// bounds, good to their margins (tile_scan.cpp, sketch.hpp), and may differ in their last bits.
 struct Kernels {
   const char* name;
   int panel_width;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cpu/pair_sort.hpp"
+
 namespace pyredund::cpu {
 namespace {
 
@@ -56,14 +58,14 @@ void NeighborLists::offer(std::int64_t row, std::int32_t id, float score) {
 }
 
 void NeighborLists::merge(std::int64_t row) {
-  thread_local PairSort sort;
+  thread_local PairSort sorter;
   thread_local std::vector<std::uint64_t> best;
   best.resize(static_cast<std::size_t>(k_));
   std::int32_t* const ids = ids_ + row * k_;
   float* const scores = scores_ + row * k_;
   const std::int64_t n_waiting = waiting(row).filled - k_;
-  std::copy_n(waiting_.data() + row * (spare_ + 1) + 1, n_waiting, sort.room_for(n_waiting));
-  const std::uint64_t* const waits = sort.sorted();
+  std::copy_n(waiting_.data() + row * (spare_ + 1) + 1, n_waiting, sorter.room_for(n_waiting));
+  const std::uint64_t* const waits = sorter.sorted();
   std::int64_t from_list = 0, from_waiting = 0;
   for (std::int64_t i = 0; i < k_; ++i) {
     const std::uint64_t listed = pack_pair(ids[from_list], scores[from_list]);
@@ -93,11 +95,11 @@ void NeighborLists::finish(std::int64_t row) {
 }
 
 void NeighborLists::sort(std::int64_t row) {
-  thread_local PairSort sort;
+  thread_local PairSort sorter;
   const std::int64_t filled = waiting(row).filled;
-  std::uint64_t* const pairs = sort.room_for(filled);
+  std::uint64_t* const pairs = sorter.room_for(filled);
   for (std::int64_t i = 0; i < filled; ++i) pairs[i] = pack_pair(ids_[row * k_ + i], scores_[row * k_ + i]);
-  const std::uint64_t* const sorted = sort.sorted();
+  const std::uint64_t* const sorted = sorter.sorted();
   for (std::int64_t i = 0; i < filled; ++i) {
     ids_[row * k_ + i] = pair_id(sorted[i]);
     scores_[row * k_ + i] = pair_score(sorted[i]);

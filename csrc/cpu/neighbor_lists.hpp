@@ -5,8 +5,6 @@
 #include <memory>
 #include <vector>
 
-#include "cpu/pair_sort.hpp"
-
 namespace pyredund::cpu {
 
 // The k best pairs of every row, whatever the order in which pairs are offered. A row's list lies sorted in the

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <optional>
 
-#include "cpu/neighbor_lists.hpp"
+#include "cpu/pair_sort.hpp"
 #include "cpu/pair_test.hpp"
 #include "cpu/tile_schedule.hpp"
 

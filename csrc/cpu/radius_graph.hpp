@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "cpu/knn_graph.hpp"
 #include "results.hpp"

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "cpu/neighbor_lists.hpp"
+#include "cpu/pair_sort.hpp"
 #include "cpu/similarity_units.hpp"
 #include "cpu/tile_scan.hpp"
 

@@ -61,10 +61,10 @@ struct Sketch {
 // A row of words has norm kWordScale (1 + 2^-22) + sqrt(d) / 2 at most, less than 2^15.5 up to d = 160,000, so that by
 // Cauchy-Schwarz no sum of products of two rows' words leaves 32 bits, nor any part of it.
 constexpr double kWordScale = 46140.0;
+constexpr double kWordUnit = 1.0 / (kWordScale * kWordScale);  // of products of words
 
 // The product of the words of two rows, and how far x.x' can lie from it: with x = words / kWordScale + r, |r| <= e,
 // x.x' = words.words' / kWordScale^2 + r.words' / kWordScale + x.r', within e (|x'| + e') + |x| e'.
-constexpr double kWordUnit = 1.0 / (kWordScale * kWordScale);  // of products of words
 inline double word_product(const Kernels& kernels, const Sketch& sketch, std::int64_t place, std::int64_t other) {
   return kWordUnit * kernels.multiply_words(sketch.words + place * sketch.words_stride,
                                             sketch.words + other * sketch.words_stride, sketch.words_stride);

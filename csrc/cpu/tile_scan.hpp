@@ -19,6 +19,8 @@ namespace pyredund::cpu {
 // The similarity that is reported for two rows: Kernels::score, rounded to float32 and clamped to [-1, 1];
 // exactly 1 for rows that are identical byte for byte, zero rows included.
 float similarity(const Kernels& kernels, const float* x, const float* y, std::int64_t stride);
+
+// The same from their score.
 inline float similarity_by_score(double score, const float* x, const float* y, std::int64_t stride) {
   // Unit rows that are identical score 1 up to roundings of 2^-22, zero rows score 0: only then is a look
   // worth it.

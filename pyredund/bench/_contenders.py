@@ -113,11 +113,12 @@ def _selectors_known() -> list[Contender]:
 
 
 SELECTORS = {contender.name: contender for contender in _selectors_known()}
-NOT_BY_DEFAULT = (  # the same clusters as scikit-learn's, and the same rows as apricot's
+NOT_BY_DEFAULT = (  # the same clusters as scikit-learn's, the same rows as apricot's, and n * n numbers for it
     "SciPy average linkage",
     "fastcluster average linkage",
     "textbook average linkage",
     "apricot lazy facility location, compiling",
+    "apricot on all similarities",
 )
 
 

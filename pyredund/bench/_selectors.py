@@ -38,7 +38,8 @@ def by_apricot(
 ) -> Kept:
     """Lazy greedy facility location on the symmetrised graph; the peer is given pyredund's fast one.
 
-    Unless `is_given_graph`, on all n * n similarities, which it computes itself: its own call, for few rows.
+    Unless `is_given_graph`, on all n * n similarities, which are computed as part of the call: for few rows. (Its own
+    metric "cosine" takes their squares.)
 
     As installed, it compiles its kernels anew in every call: about two seconds, whatever the size of the data. Unless
     `as_installed`, it is spared that, which is the comparison of algorithms.
@@ -48,11 +49,11 @@ def by_apricot(
         from apricot import FacilityLocationSelection
         from apricot.functions import facilityLocation as kernels
 
-        data: Any = rows
         if is_given_graph:
             data = symmetric_similarities(pyredund.knn_graph(rows, min(K, len(rows) - 1), n_threads=n_threads))
-        metric = "precomputed" if is_given_graph else "cosine"
-        selector = FacilityLocationSelection(keep, metric=metric, optimizer="lazy")
+        else:
+            data = np.maximum(rows @ rows.T, 0).astype(np.float64)
+        selector = FacilityLocationSelection(keep, metric="precomputed", optimizer="lazy")
         with nullcontext() if as_installed else compiled_once(kernels):
             selector.fit(data)
     return np.asarray(selector.ranking, dtype=np.int64)
@@ -61,7 +62,7 @@ def by_apricot(
 @contextmanager
 def compiled_once(kernels: ModuleType) -> Iterator[None]:
     """Have apricot's kernel factories return what they compiled in an earlier call."""
-    factories = ("calculate_gains_sparse", "calculate_gains_sieve")
+    factories = ("calculate_gains", "calculate_gains_sparse", "calculate_gains_sieve")
     before = {name: getattr(kernels, name) for name in factories}
     try:
         for name, factory in before.items():
