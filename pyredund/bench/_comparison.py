@@ -120,7 +120,7 @@ class Comparison:
         fit = [entry for entry in self.at(keep) if entry.is_comparable]
         if not any(entry.contender.is_ours for entry in fit):
             return "No method of pyredund kept that many rows here: nothing to compare."
-        if all(entry.contender.is_ours for entry in fit):
+        if all(entry.contender.is_ours or entry.contender.is_baseline for entry in fit):
             return "Only pyredund's methods kept that many rows here: nothing to compare them with."
         lost = []
         for column in COLUMNS:
@@ -129,7 +129,10 @@ class Comparison:
                 lost.append(f"{column.title} ({', '.join(entry.contender.name for entry in best)})")
         if lost:
             return f"Best, and not pyredund's: {'; '.join(lost)}."
-        return "The best of every column is one of pyredund's methods, another from column to column."
+        return (
+            "The best of every column, the time and memory of random rows aside, is one of pyredund's methods, another "
+            "from column to column."
+        )
 
     def table(self, keep: int) -> str:
         """The table of one size, in Markdown."""
