@@ -98,13 +98,12 @@ def selector_lines(x: Any, graph: pyredund.NeighborGraph, k: int, torch: Any) ->
     n_edges = len(pyredund.radius_graph(x, threshold, device="cuda").indices)
     lines = [f"{n:9,} {dim:4} {'':4} {taken:11.4f} radius_graph(threshold={threshold:.4f}), {n_edges:,} edges"]
     counts: list[dict[str, int]] = []
-    engine, weights = replace(Engine.resolve(), device="cuda", count=counts.append), np.ones(n, dtype=np.int64)
+    engine = replace(Engine.resolve(), device="cuda", count=counts.append)
     lists, none = (graph.indptr, graph.indices, graph.similarities), np.empty(0, dtype=np.int32)
-    removable, priority = np.ones(n, dtype=np.int32), np.zeros(n, dtype=np.int32)
     n_remove = n - round(0.9 * n)
 
     def remove() -> Any:
-        return removal_on_gpu(graph, removable, priority, weights, n_remove, engine)
+        return removal_on_gpu(graph, None, None, None, n_remove, engine)
 
     on_gpu, log = seconds(remove, torch, 1), remove()
     start = time.perf_counter()
@@ -118,11 +117,11 @@ def selector_lines(x: Any, graph: pyredund.NeighborGraph, k: int, torch: Any) ->
     )
     for share in (0.1, 0.9):
         n_pick = round(share * n)
-        on_gpu = seconds(lambda m=n_pick: insertion_on_gpu(graph, weights, m, engine), torch, 1)  # type: ignore[misc]
+        on_gpu = seconds(lambda m=n_pick: insertion_on_gpu(graph, None, m, engine), torch, 1)  # type: ignore[misc]
         start = time.perf_counter()
-        expected = _core.insertion(*lists, weights, none, n_pick, engine.n_threads, None)
+        expected = _core.insertion(*lists, None, none, n_pick, engine.n_threads, None)
         on_cpu = time.perf_counter() - start
-        found = insertion_on_gpu(graph, weights, n_pick, engine)
+        found = insertion_on_gpu(graph, None, n_pick, engine)
         assert [part.tolist() for part in found] == [part.tolist() for part in expected]
         lines.append(
             f"{n:9,} {dim:4} {k:4} {on_gpu:11.4f} insertion of {share}, graph given, {counts[-1]['rounds']} rounds; "

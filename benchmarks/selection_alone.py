@@ -1,8 +1,8 @@
 """One selection on a given graph, in a process of its own: ``python -m benchmarks.selection_alone ROWS GRAPH CALL``.
 
 CALL is the name of a method of `select` and the share that it keeps, or ``deduplicate`` and a threshold; then the
-number of threads. Prints seconds, the bytes that the call took at its peak beside rows and graph, and the number of
-rows kept, as JSON.
+number of threads. Prints seconds, the bytes that the call took at its peak beside rows and graph, those of the index
+among them, and the number of rows kept, as JSON.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import pyredund
+from pyredund import _core
 from pyredund.bench._child import WARM_ROWS, resident, start_of_peak
 
 
@@ -31,12 +32,15 @@ class SelectionAlone:
         Of the call.
     extra_bytes : int
         Its peak above what the process had before, its result included.
+    index_bytes : int
+        Of these, what insertion needs to find the rows that list a row without being listed by it.
     n_kept : int
         Rows that it keeps.
     """
 
     seconds: float
     extra_bytes: int
+    index_bytes: int
     n_kept: int
 
 
@@ -59,8 +63,14 @@ def main(path: str, graph_path: str, method: str, value: float, n_threads: int) 
     else:
         selection = pyredund.select(rows, keep=value, method=method, graph=graph, n_threads=n_threads)
     seconds = time.perf_counter() - begin
-    extra = resident("VmHWM") - before
-    print(json.dumps({"seconds": seconds, "extra_bytes": extra, "n_kept": len(selection.indices)}))
+    extra, index = resident("VmHWM") - before, 0
+    if method == "insertion":
+        indptr, listers, similarities = _core.edges_one_way(
+            graph.indptr, graph.indices, graph.similarities, None, n_threads
+        )
+        index = indptr.nbytes + listers.nbytes + similarities.nbytes
+    found = {"seconds": seconds, "extra_bytes": extra, "index_bytes": index, "n_kept": len(selection.indices)}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

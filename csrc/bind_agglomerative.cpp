@@ -93,7 +93,7 @@ class Agglomeration {
 };
 
 void central_rows(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& sizes,
-                  const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members, Array<std::int64_t>& sums,
+                  const Array<std::int32_t>& member_ptr, const Array<std::int32_t>& members, Array<std::int64_t>& sums,
                   int n_threads, const std::string& isa, const py::object& progress) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, 0};
   const MatrixView view = view_rows(rows, dim);

@@ -1,3 +1,6 @@
+#include <pybind11/stl.h>
+
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,26 +16,29 @@ namespace py = pybind11;
 namespace {
 
 py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
-                    const Array<float>& similarities, const Array<std::int64_t>& weights,
+                    const Array<float>& similarities, const std::optional<Array<std::int32_t>>& weights,
                     const Array<std::int32_t>& forced, std::int64_t n_pick, int n_threads, const py::object& progress) {
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
-  const std::int64_t* const weight = weights.data();
+  const std::int32_t* const weight = data_or_null(weights);
   const std::vector<std::int32_t> first(forced.data(), forced.data() + forced.size());
   InsertionLog log;
-  run_interruptibly(progress,
-                    [&](Watch& watch) { log = cpu::insertion(graph, weight, first, n_pick, n_threads, watch); });
-  return py::make_tuple(as_array(log.picked), as_array(log.gains));
+  run_interruptibly(progress, [&](Watch& watch) {
+    log = cpu::insertion(graph, weight, first, n_pick, n_threads, watch);
+    give_back_memory();
+  });
+  return py::make_tuple(moved(std::move(log.picked)), moved(std::move(log.gains)));
 }
 
 // (indptr, rows, similarities) of the edges that have no counterpart.
 py::tuple edges_one_way(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
-                        const Array<float>& similarities, int n_threads) {
+                        const Array<float>& similarities, const std::optional<Array<std::int32_t>>& weights,
+                        int n_threads) {
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   cpu::OneWay found;
   std::vector<std::int32_t> rows;
   std::vector<float> scores;
   run_interruptibly(py::none(), [&](Watch& watch) {
-    found = cpu::edges_one_way(graph, n_threads, watch);
+    found = cpu::edges_one_way(graph, data_or_null(weights), n_threads, watch);
     const std::int64_t count = found.indptr.back();
     rows.reserve(static_cast<std::size_t>(count));
     scores.reserve(rows.capacity());
@@ -65,7 +71,7 @@ void bind_insertion(py::module_& module) {
              arg("similarities").noconvert(), arg("weights").noconvert(), arg("forced").noconvert(), arg("n_pick"),
              arg("n_threads"), arg("progress"));
   module.def("edges_one_way", &edges_one_way, arg("indptr").noconvert(), arg("indices").noconvert(),
-             arg("similarities").noconvert(), arg("n_threads"));
+             arg("similarities").noconvert(), arg("weights").noconvert(), arg("n_threads"));
   module.def("closest_prefix", &closest_prefix, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
              arg("indices").noconvert(), arg("similarities").noconvert(), arg("picks").noconvert(), arg("n_forced"),
              arg("tie_order").noconvert(), arg("n_threads"), arg("isa"), arg("block"), arg("progress"));

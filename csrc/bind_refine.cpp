@@ -9,7 +9,7 @@ namespace {
 
 std::int64_t refine(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
                     const Array<std::int32_t>& indices, const Array<float>& similarities,
-                    const Array<std::int32_t>& class_of, const Array<std::int64_t>& member_ptr,
+                    const Array<std::int32_t>& class_of, const Array<std::int32_t>& member_ptr,
                     const Array<std::int32_t>& members, const Array<std::uint8_t>& must_keep,
                     const Array<std::int64_t>& weights, Array<std::uint8_t>& kept, const std::string& isa,
                     const py::object& progress) {

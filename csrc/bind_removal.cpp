@@ -14,20 +14,23 @@ namespace py = pybind11;
 namespace {
 
 py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::int64_t>& indptr,
-                 const Array<std::int32_t>& indices, const Array<float>& similarities,
-                 const std::optional<Array<std::int32_t>>& first, const std::optional<Array<std::int32_t>>& class_of,
-                 const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members,
-                 const Array<std::int32_t>& removable, const Array<std::int32_t>& priority,
-                 const Array<std::int64_t>& weights, std::int64_t n_remove, int n_threads, const std::string& isa,
-                 std::int64_t block, const py::object& progress, std::int64_t room) {
+                 const Array<std::int32_t>& indices, const Array<float>& similarities, bool of_rows,
+                 const std::optional<Array<std::int32_t>>& class_of,
+                 const std::optional<Array<std::int32_t>>& member_ptr,
+                 const std::optional<Array<std::int32_t>>& members, const std::optional<Array<std::int32_t>>& removable,
+                 const std::optional<Array<std::int32_t>>& priority, const std::optional<Array<std::int64_t>>& weights,
+                 std::int64_t n_remove, int n_threads, const std::string& isa, std::int64_t block,
+                 const py::object& progress, std::int64_t room) {
   const cpu::SearchPlan plan{&cpu::kernels_for(isa), n_threads, block};
   const MatrixView view = view_rows(rows, dim);
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
-  const cpu::RowClasses classes{member_ptr.data(), members.data(), removable.data(), priority.data(), weights.data()};
-  const cpu::ListNames names{first ? first->data() : nullptr, class_of ? class_of->data() : nullptr};
+  const cpu::RowClasses classes{data_or_null(member_ptr), data_or_null(members),  data_or_null(class_of),
+                                data_or_null(removable),  data_or_null(priority), data_or_null(weights)};
   RemovalLog log;
-  run_interruptibly(
-      progress, [&](Watch& watch) { log = cpu::removal(plan, view, graph, names, classes, n_remove, room, watch); });
+  run_interruptibly(progress, [&](Watch& watch) {
+    log = cpu::removal(plan, view, graph, of_rows, classes, n_remove, room, watch);
+    give_back_memory();
+  });
   return as_dict(std::move(log));
 }
 
@@ -36,11 +39,10 @@ py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::in
 void bind_removal(py::module_& module) {
   using py::arg;
   module.def("removal", &removal, arg("rows").noconvert(), arg("dim"), arg("indptr").noconvert(),
-             arg("indices").noconvert(), arg("similarities").noconvert(), arg("first").noconvert(),
-             arg("class_of").noconvert(), arg("member_ptr").noconvert(), arg("members").noconvert(),
-             arg("removable").noconvert(), arg("priority").noconvert(), arg("weights").noconvert(), arg("n_remove"),
-             arg("n_threads"), arg("isa"), arg("block"), arg("progress"),
-             arg("room") = std::numeric_limits<std::int64_t>::max());
+             arg("indices").noconvert(), arg("similarities").noconvert(), arg("of_rows"), arg("class_of").noconvert(),
+             arg("member_ptr").noconvert(), arg("members").noconvert(), arg("removable").noconvert(),
+             arg("priority").noconvert(), arg("weights").noconvert(), arg("n_remove"), arg("n_threads"), arg("isa"),
+             arg("block"), arg("progress"), arg("room") = std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace pyredund

@@ -29,8 +29,16 @@ std::int64_t collapse_identical_rows(Array<float>& matrix, Array<std::int32_t>& 
   return n_unique;
 }
 
+void member_lists(const Array<std::int32_t>& class_of, Array<std::int32_t>& member_ptr, Array<std::int32_t>& members) {
+  const std::int32_t* const classes = class_of.data();
+  std::int32_t* const starts = member_ptr.mutable_data();
+  std::int32_t* const rows = members.mutable_data();
+  const std::int64_t n = class_of.size(), n_classes = member_ptr.size() - 1;
+  run_interruptibly(py::none(), [&](Watch&) { cpu::member_lists(classes, n, n_classes, starts, rows); });
+}
+
 void expand_identical_rows(const Array<std::int32_t>& distinct_indices, const Array<float>& distinct_similarities,
-                           const Array<std::int32_t>& class_of, const Array<std::int64_t>& member_ptr,
+                           const Array<std::int32_t>& class_of, const Array<std::int32_t>& member_ptr,
                            const Array<std::int32_t>& members, bool self_join, Array<std::int32_t>& indices,
                            Array<float>& similarities) {
   const cpu::DistinctLists lists{distinct_indices.shape(1), distinct_indices.data(), distinct_similarities.data()};
@@ -46,7 +54,7 @@ void expand_identical_rows(const Array<std::int32_t>& distinct_indices, const Ar
 
 void expanded_indptr(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                      const Array<float>& similarities, const Array<std::int32_t>& class_of,
-                     const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members, bool self_join,
+                     const Array<std::int32_t>& member_ptr, const Array<std::int32_t>& members, bool self_join,
                      Array<std::int64_t>& out) {
   const NeighborGraph lists = view_graph(indptr, indices, similarities);
   const cpu::Members view{member_ptr.data(), members.data()};
@@ -59,7 +67,7 @@ void expanded_indptr(const Array<std::int64_t>& indptr, const Array<std::int32_t
 
 void expand_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                   const Array<float>& similarities, const Array<std::int32_t>& class_of,
-                  const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members, bool self_join,
+                  const Array<std::int32_t>& member_ptr, const Array<std::int32_t>& members, bool self_join,
                   const Array<std::int64_t>& out_indptr, Array<std::int32_t>& out_indices,
                   Array<float>& out_similarities) {
   const NeighborGraph lists = view_graph(indptr, indices, similarities);
@@ -77,7 +85,7 @@ void expand_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& 
 // (indptr, indices, similarities) of the distinct rows.
 py::tuple collapse_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                          const Array<float>& similarities, const Array<std::int32_t>& class_of,
-                         const Array<std::int64_t>& member_ptr, const Array<std::int32_t>& members) {
+                         const Array<std::int32_t>& member_ptr, const Array<std::int32_t>& members) {
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
   const cpu::Members view{member_ptr.data(), members.data()};
   const std::int32_t* const classes = class_of.data();
@@ -112,6 +120,8 @@ void bind_unit_rows(py::module_& module) {
              arg("norms").noconvert(), arg("n_threads"));
   module.def("collapse_identical_rows", &collapse_identical_rows, arg("matrix").noconvert(),
              arg("class_of").noconvert());
+  module.def("member_lists", &member_lists, arg("class_of").noconvert(), arg("member_ptr").noconvert(),
+             arg("members").noconvert());
   module.def("expand_identical_rows", &expand_identical_rows, arg("distinct_indices").noconvert(),
              arg("distinct_similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert(), arg("self_join"), arg("indices").noconvert(), arg("similarities").noconvert());

@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,12 @@ void bind_scratch(pybind11::module_& module);
 // C-contiguous arrays of exactly this type: a copy made on the way in would lose what is written into it.
 template <typename T>
 using Array = pybind11::array_t<T, pybind11::array::c_style>;
+
+// The data of an array, null for None.
+template <typename T>
+const T* data_or_null(const std::optional<Array<T>>& array) {
+  return array ? array->data() : nullptr;
+}
 
 // A view of unit rows held as a (rows, stride) array.
 inline MatrixView view_rows(const Array<float>& matrix, std::int64_t dim) {

@@ -7,6 +7,10 @@
 #include <optional>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "thread_team.hpp"
 
 namespace pyredund {
@@ -58,6 +62,12 @@ void run_interruptibly(const py::object& progress, const std::function<void(Watc
   if (raised) throw *raised;
   if (error) std::rethrow_exception(error);
   report();
+}
+
+void give_back_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace pyredund

@@ -178,9 +178,10 @@ def cluster(
     """Cluster all rows; `graph`, where given, is that of the distinct rows."""
     first = rows.first.astype(np.int64)
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
+    member_ptr, members = rows.member_lists
     is_copy = np.ones(rows.n_rows, dtype=bool)
-    is_copy[rows.member_ptr[:-1]] = False
-    copies = rows.members[is_copy].astype(np.int64)[: rows.n_rows - n_clusters]
+    is_copy[member_ptr[:-1]] = False
+    copies = members[is_copy].astype(np.int64)[: rows.n_rows - n_clusters]
     of_copies = first[class_of[copies]]
     if n_clusters >= rows.n_distinct:
         lowest = np.arange(rows.n_rows)

@@ -23,7 +23,7 @@ def agglomerative(
     rows: UnitRows,
     n_keep: int,
     linkage: str,
-    ranks: NDArray[np.int32],
+    ranks: NDArray[np.int32] | None,
     graph: NeighborGraph | None,
     room: int,
     engine: Engine,
@@ -58,7 +58,7 @@ def _listed(rows: UnitRows, clustering: Clustering, graph: NeighborGraph | None)
 
 
 def _central(
-    rows: UnitRows, clustering: Clustering, ranks: NDArray[np.int32], listed: Listed | None, engine: Engine
+    rows: UnitRows, clustering: Clustering, ranks: NDArray[np.int32] | None, listed: Listed | None, engine: Engine
 ) -> NDArray[np.int64]:
     """The row to keep of each cluster, ascending."""
     labels = clustering.labels
@@ -70,7 +70,8 @@ def _central(
     class_of = some if rows.class_of is None else rows.class_of[some]
     closeness = _sums(rows, clustering, n_clusters, engine)[class_of]
     some, class_of = _largest(closeness, labels, some, class_of)
-    some, class_of = _largest(ranks[some], labels, some, class_of)
+    if ranks is not None:
+        some, class_of = _largest(ranks[some], labels, some, class_of)
     # Rows that still tie are of identical rows, or of rows such as the two of a pair.
     order = np.lexsort((some, labels[some]))
     some, class_of = some[order], class_of[order]
@@ -106,7 +107,7 @@ def _sums(rows: UnitRows, clustering: Clustering, n_clusters: int, engine: Engin
         return sums
     of_class = clustering.of_class
     members = np.argsort(of_class, kind="stable").astype(np.int32)
-    member_ptr = np.concatenate([[0], np.cumsum(np.bincount(of_class, minlength=n_clusters))]).astype(np.int64)
+    member_ptr = np.concatenate([[0], np.cumsum(np.bincount(of_class, minlength=n_clusters))]).astype(np.int32)
     with engine.reporting("central rows") as report:
         _core.central_rows(
             rows.matrix, rows.dim, rows.counts, member_ptr, members, sums, engine.n_threads, engine.isa, report

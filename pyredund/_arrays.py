@@ -28,3 +28,19 @@ def read_only(name: str, values: object, dtype: type[np.generic]) -> NDArray[Any
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def handed_over(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, read-only from now on: whoever made it gives it up, so that nobody has to copy it."""
+    array.flags.writeable = False
+    return array
+
+
+def is_handed_over(values: object, dtype: type[np.generic]) -> bool:
+    """Whether these are of this type and read-only, all that their memory holds, and that memory is NumPy's own."""
+    if not isinstance(values, np.ndarray) or values.dtype != dtype or values.ndim != 1 or values.flags.writeable:
+        return False
+    owner: object = values if values.base is None else values.base
+    if not isinstance(owner, np.ndarray) or not owner.flags.owndata or owner.flags.writeable:
+        return False
+    return owner.nbytes == values.nbytes and values.flags.c_contiguous

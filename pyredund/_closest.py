@@ -11,23 +11,31 @@ from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._knn_graph import query
 from pyredund._neighbor_graph import NeighborGraph
+from pyredund._removal import lowest_rows
 from pyredund._unit_rows import UnitRows
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Lists of distinct rows near each distinct one, most similar first.
+    """Lists of what is near each distinct row, most similar first.
 
     Parameters
     ----------
     graph : NeighborGraph
-        The lists.
+        The lists: of the distinct rows, or of all rows, where a distinct one takes the list of its first.
     are_even : bool
         Whether all rows from one similarity on are listed; otherwise each list may end at another one.
+    of_rows : bool
+        Whether the graph is one of all rows.
     """
 
     graph: NeighborGraph
     are_even: bool
+    of_rows: bool = False
+
+    def names(self, rows: UnitRows) -> tuple[NDArray[np.int32] | None, NDArray[np.int32] | None]:
+        """For the core: the first row of each class and the class of each row, where the graph is one of all rows."""
+        return (rows.first, rows.class_of) if self.of_rows else (None, None)
 
 
 def closest_kept(
@@ -53,33 +61,42 @@ def closest_kept(
     similarities : ndarray of float32, shape (n,)
         1 for kept rows and those identical to one.
     """
-    class_of = np.arange(rows.n_rows) if rows.class_of is None else rows.class_of
-    kept_classes, firsts = np.unique(class_of[kept], return_index=True)  # lowest kept row of each class that has one
-    by_row = np.argsort(firsts)  # the order in which ties are to be broken
-    kept_classes, kept_rows = kept_classes[by_row], kept[firsts[by_row]]
-
-    row_of_class = np.full(rows.n_distinct, -1, dtype=np.int64)
-    row_of_class[kept_classes] = kept_rows
-    similarity_of_class = np.ones(rows.n_distinct, dtype=np.float32)
+    class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
+    is_kept = np.zeros(rows.n_rows, dtype=bool)
+    is_kept[kept] = True
+    names = lowest_rows(class_of, is_kept)  # of each class that has a kept row, -1 where there is none
+    names[names == rows.n_rows] = -1
     if listed is not None:
-        names, closest = row_of_class.copy(), np.empty(rows.n_distinct, dtype=np.int32)
-        scores = np.empty(rows.n_distinct, dtype=np.float32)
-        graph = listed.graph
-        _core.closest_listed(graph.indptr, graph.indices, graph.similarities, names, closest, scores)
-        found_there = (names < 0) & (closest >= 0)
-        if not listed.are_even and rows.class_of is not None:  # as similar as the last, others may have a lower row
-            ends = graph.indptr[1:][found_there] - 1
-            found_there[found_there] = scores[found_there] > graph.similarities[ends]
-        row_of_class[found_there] = names[closest[found_there]]
-        similarity_of_class[found_there] = scores[found_there]
-    missing = np.flatnonzero(row_of_class < 0)
+        names, similarities = closest_listed(rows, listed, names)
+    else:
+        similarities = np.ones(rows.n_distinct, dtype=np.float32)
+    missing = np.flatnonzero(names < 0)
     if len(missing):
-        queries, others = rows.gathered(missing, engine), rows.gathered(kept_classes, engine)
-        found, similarities = query(queries, others, rows.dim, 1, engine)
-        row_of_class[missing] = kept_rows[found[:, 0]]
-        similarity_of_class[missing] = similarities[:, 0]
-
-    representatives = row_of_class[class_of]
-    similarities_of_rows = similarity_of_class[class_of]
+        kept_rows = np.sort(lowest_rows(class_of, is_kept))  # the order in which ties are to be broken
+        kept_rows = kept_rows[kept_rows < rows.n_rows]
+        queries, others = rows.gathered(missing, engine), rows.gathered(class_of[kept_rows], engine)
+        found, scores = query(queries, others, rows.dim, 1, engine)
+        names[missing] = kept_rows[found[:, 0]]
+        similarities[missing] = scores[:, 0]
+    if rows.class_of is not None:
+        names, similarities = names[class_of], similarities[class_of]
+    representatives = names.astype(np.int64)
     representatives[kept] = kept
-    return representatives, similarities_of_rows
+    return representatives, similarities
+
+
+def closest_listed(
+    rows: UnitRows, listed: Listed, names: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Name of, and similarity to, the most similar class with a name that is listed for each class, its own first.
+
+    `names` holds that of each class, -1 where it has none; so does what is returned where none is listed that is sure
+    to be the most similar with the lowest name.
+    """
+    graph = listed.graph
+    found, similarities = np.empty_like(names), np.empty(len(names), dtype=np.float32)
+    # As similar as the last one listed, others may have a lower name, unless distinct rows are in the order of names.
+    are_even = listed.are_even or rows.class_of is None
+    lists = graph.indptr, graph.indices, graph.similarities
+    _core.closest_listed(*lists, *listed.names(rows), names, are_even, found, similarities)
+    return found, similarities

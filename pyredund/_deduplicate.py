@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
 from pyredund._checks import check_threshold
+from pyredund._closest import Listed, closest_listed
 from pyredund._device import check_device, pairs_on_gpu
 from pyredund._engine import Engine, Progress
 from pyredund._given_graph import check_belongs, check_graph, similar_lists
@@ -94,8 +95,8 @@ def deduplicate(
     -----
     A zero row has no direction and is kept, unless it equals a kept zero row: identical rows have similarity 1. Time
     O(n^2 d), much less where bounds rule most pairs out, and O(n m d) for the reference; memory O((n + m) d), up to 64
-    pairs a row, and a copy of a given graph where rows repeat. What is kept is the greedy maximal independent set, in
-    the order of the visit, of the graph of similar pairs.
+    pairs a row, and a copy of a given graph of nearest neighbours where rows repeat. What is kept is the greedy maximal
+    independent set, in the order of the visit, of the graph of similar pairs.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def deduplicate(
     needs = graph_needs(source, 0, engine) + Needs(few, few, n * padded(source.dim) * 4)
     if others is not None:
         needs += reference_needs(others)
-    if graph is not None:  # as a graph of distinct rows
+    if graph is not None and graph.threshold is None:  # as a graph of distinct rows
         needs += Needs(COPIED_EDGE_BYTES * len(graph.indices), COPIED_EDGE_BYTES * len(graph.indices))
     engine, room = within_memory(f"deduplicating {n} rows", needs, max_memory, engine)
     rows = unit_rows("embeddings", source, engine)
@@ -142,7 +143,7 @@ def _visit(
     rows: UnitRows,
     owned: UnitRows | None,
     threshold: float,
-    ranks: NDArray[np.int32],
+    ranks: NDArray[np.int32] | None,
     forced: NDArray[np.bool_],
     most: int,
     engine: Engine,
@@ -150,24 +151,25 @@ def _visit(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Kept rows, representatives and similarities; rows in `most` pairs or more are searched while they are visited."""
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
-    visits = np.lexsort((np.arange(rows.n_rows), -ranks.astype(np.int64)))
-    visited, first_visits = np.unique(class_of[visits], return_index=True)
-    assert len(visited) == rows.n_distinct
-    of_class = visits[first_visits]  # the row of each class that is visited first
+    of_class, order = _visits(rows, class_of, ranks)
     fates = np.zeros(rows.n_distinct, dtype=np.uint8)
-    owned_rows, owned_similarities, is_owned = _closest_owned(rows, owned, engine)
-    fates[owned_similarities.astype(np.float64) >= threshold] = DROPPED
-    fates[class_of[forced]] = KEPT
+    near = _closest_owned(rows, owned, engine) if owned is not None else None
+    if near is not None:
+        fates[near.similarities.astype(np.float64) >= threshold] = DROPPED
+    forced_rows = np.flatnonzero(forced)
+    fates[class_of[forced_rows]] = KEPT
     found = similar_lists(rows, given, threshold, most, engine) if given is not None else None
-    graph, crowded = found if found is not None else _pairs(rows, threshold, most, engine)
-    lists = graph.indptr, graph.indices, graph.similarities
+    lists, crowded = found if found is not None else _pairs(rows, threshold, most, engine)
     with engine.reporting("visit") as report:
         _core.deduplicate(
             rows.matrix,
             rows.dim,
-            *lists,
+            lists.graph.indptr,
+            lists.graph.indices,
+            lists.graph.similarities,
+            *lists.names(rows),
             crowded,
-            np.argsort(first_visits).astype(np.int32),
+            order,
             threshold,
             fates,
             engine.n_threads,
@@ -175,29 +177,41 @@ def _visit(
             engine.block,
             report,
         )
-    lone = fates == KEPT
-    lone[class_of[forced]] = False  # of these, the forced rows stay
-    kept = np.sort(np.concatenate([of_class[lone], np.flatnonzero(forced)])).astype(np.int64)
+    del order
+    is_kept = fates == KEPT
+    lone = is_kept.copy()
+    lone[class_of[forced_rows]] = False  # of these, the forced rows stay
+    stays = forced.copy()
+    stays[of_class[lone]] = True
+    kept = np.flatnonzero(stays)
 
-    names = np.full(rows.n_distinct, -1, dtype=np.int64)  # the lowest kept row of each class
-    lowest = lowest_rows(class_of, kept)
-    names[fates == KEPT] = lowest[fates == KEPT]
-    closest = np.empty(rows.n_distinct, dtype=np.int32)
-    similarities = np.empty(rows.n_distinct, dtype=np.float32)
-    _core.closest_listed(*lists, names, closest, similarities)
-    row_of_class = np.where(closest >= 0, names[closest], -1)
-    _add_closest_of_crowd(rows, crowded, fates, names, row_of_class, similarities, engine)
-    row_of_class[fates == KEPT] = names[fates == KEPT]
-    similarities[fates == KEPT] = 1
-    closer = (fates == DROPPED) & (is_owned | (owned_similarities > similarities) | (row_of_class < 0))
-    row_of_class[closer] = rows.n_rows + owned_rows[closer]
-    similarities[closer] = owned_similarities[closer]
-    representatives = row_of_class[class_of]
+    names = lowest_rows(class_of, stays)  # of each class that has a kept row, -1 where there is none
+    names[~is_kept] = -1
+    closest, similarities = closest_listed(rows, lists, names)
+    _add_closest_of_crowd(rows, crowded, fates, names, closest, similarities, engine)
+    representatives = closest[class_of].astype(np.int64)
+    if near is not None:
+        closer = (fates == DROPPED) & (near.is_identical | (near.similarities > similarities) | (closest < 0))
+        similarities[closer] = near.similarities[closer]
+        of_rows = closer[class_of]
+        representatives[of_rows] = rows.n_rows + near.rows[class_of[of_rows]]
     representatives[kept] = kept
-    return kept, representatives, similarities[class_of]
+    return kept, representatives, similarities if rows.class_of is None else similarities[class_of]
 
 
-def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple[NeighborGraph, NDArray[np.uint8]]:
+def _visits(
+    rows: UnitRows, class_of: NDArray[np.int32], ranks: NDArray[np.int32] | None
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Which row of each class is visited first, and the order in which the classes are visited."""
+    if ranks is None:  # that in which they are numbered
+        return rows.first, np.arange(rows.n_distinct, dtype=np.int32)
+    visits = np.argsort(-ranks, kind="stable").astype(np.int32)
+    visited, first_visits = np.unique(class_of[visits], return_index=True)
+    assert len(visited) == rows.n_distinct
+    return visits[first_visits], np.argsort(first_visits).astype(np.int32)
+
+
+def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple[Listed, NDArray[np.uint8]]:
     """The lists of similar rows, without most pairs of crowded rows, and which rows are crowded."""
     crowded = np.zeros(rows.n_distinct, dtype=np.uint8)
 
@@ -232,15 +246,16 @@ def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple
     indices = np.empty(2 * len(pairs[0]), dtype=np.int32)
     similarities = np.empty(len(indices), dtype=np.float32)
     _core.lists_of_pairs(*pairs, True, indptr, indices, similarities)
-    return NeighborGraph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct), crowded
+    graph = NeighborGraph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct)
+    return Listed(graph, are_even=True), crowded
 
 
 def _add_closest_of_crowd(
     rows: UnitRows,
     crowded: NDArray[np.uint8],
     fates: NDArray[np.uint8],
-    names: NDArray[np.int64],
-    row_of_class: NDArray[np.int64],
+    names: NDArray[np.int32],
+    closest: NDArray[np.int32],
     similarities: NDArray[np.float32],
     engine: Engine,
 ) -> None:
@@ -253,19 +268,23 @@ def _add_closest_of_crowd(
     queries, others = rows.gathered(dropped, engine), rows.gathered(kept, engine)
     found, scores = query(queries, others, rows.dim, 1, engine.quiet())
     name, score = names[kept[found[:, 0]]], scores[:, 0]
-    listed, listed_score = row_of_class[dropped], similarities[dropped]
+    listed, listed_score = closest[dropped], similarities[dropped]
     closer = (listed < 0) | (score > listed_score) | ((score == listed_score) & (name < listed))
-    row_of_class[dropped[closer]] = name[closer]
+    closest[dropped[closer]] = name[closer]
     similarities[dropped[closer]] = score[closer]
 
 
-def _closest_owned(
-    rows: UnitRows, owned: UnitRows | None, engine: Engine
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+@dataclass(frozen=True)
+class _Owned:
     """The closest row of the reference to each distinct row, its similarity, and whether the two are identical."""
+
+    rows: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    is_identical: NDArray[np.bool_]
+
+
+def _closest_owned(rows: UnitRows, owned: UnitRows, engine: Engine) -> _Owned:
     n = rows.n_distinct
-    if owned is None:
-        return np.full(n, -1, dtype=np.int64), np.full(n, -2, dtype=np.float32), np.zeros(n, dtype=bool)
     found, scores = query(rows.matrix, owned.matrix, rows.dim, 1, engine)
     closest, is_owned = found[:, 0].astype(np.int64), np.zeros(n, dtype=bool)
     alike = np.flatnonzero(scores[:, 0] == 1)  # of several such rows, an identical one is the closest
@@ -279,4 +298,4 @@ def _closest_owned(
         identical = same < owned.n_distinct
         closest[alike[identical]] = same[identical]
         is_owned[alike[identical]] = True
-    return owned.first[closest].astype(np.int64), scores[:, 0], is_owned
+    return _Owned(owned.first[closest].astype(np.int64), scores[:, 0], is_owned)

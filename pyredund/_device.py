@@ -79,15 +79,18 @@ def pairs_on_gpu(
 
 def removal_on_gpu(
     graph: NeighborGraph,
-    removable: NDArray[np.int32],
-    priority: NDArray[np.int32],
-    weights: NDArray[np.int64],
+    removable: NDArray[np.int32] | None,
+    priority: NDArray[np.int32] | None,
+    weights: NDArray[np.int64] | None,
     n_remove: int,
     engine: Engine,
 ) -> _core._RemovalLog | None:
     """The log of the CPU's removal, for rows of which no two are identical; None where a list runs out."""
     assert _cuda is not None, "check_device has seen to it"
     lists = graph.indptr, graph.indices, graph.similarities
+    removable = np.ones(graph.n_rows, dtype=np.int32) if removable is None else removable
+    priority = np.zeros(graph.n_rows, dtype=np.int32) if priority is None else priority
+    weights = np.ones(graph.n_rows, dtype=np.int64) if weights is None else weights
     with engine.reporting("removal on the GPU") as report:
         found: tuple[_core._RemovalLog, int] | None = _cuda.removal(
             *lists, removable, priority, weights, n_remove, 0, report
@@ -100,14 +103,15 @@ def removal_on_gpu(
 
 
 def insertion_on_gpu(
-    graph: NeighborGraph, weights: NDArray[np.int64], n_pick: int, engine: Engine
+    graph: NeighborGraph, weights: NDArray[np.int32] | None, n_pick: int, engine: Engine
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Rows in the order in which the CPU's insertion picks them where none is forced, and what each gains."""
     assert _cuda is not None, "check_device has seen to it"
     lists = graph.indptr, graph.indices, graph.similarities
-    one_way = _core.edges_one_way(*lists, engine.n_threads)
+    one_way = _core.edges_one_way(*lists, None, engine.n_threads)
+    units = np.ones(graph.n_rows, dtype=np.int64) if weights is None else weights.astype(np.int64)
     with engine.reporting("insertion on the GPU") as report:
-        picked, gains, rounds = _cuda.insertion(*lists, *one_way, weights, n_pick, 0, report)
+        picked, gains, rounds = _cuda.insertion(*lists, *one_way, units, n_pick, 0, report)
     if engine.count is not None:
         engine.count({"rounds": rounds})
     return picked, gains

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
+from pyredund._closest import Listed
 from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
@@ -47,8 +48,8 @@ def check_belongs(graph: NeighborGraph, rows: UnitRows, engine: Engine) -> None:
             )
 
 
-def _check_complete(lists: NeighborGraph, rows: UnitRows, threshold: float, engine: Engine) -> None:
-    """Refuse lists that lack neighbours from the threshold on, by a few of the distinct rows."""
+def _check_complete(graph: NeighborGraph, rows: UnitRows, threshold: float, engine: Engine) -> None:
+    """Refuse a graph of all rows that lacks neighbours from the threshold on, by a few of the distinct rows."""
     some = np.unique(np.linspace(0, rows.n_distinct - 1, 16).astype(np.int32))
     queries = rows.gathered(some, engine)
     found = _core.similar_pairs(
@@ -56,10 +57,13 @@ def _check_complete(lists: NeighborGraph, rows: UnitRows, threshold: float, engi
     )
     assert found is not None
     counts = np.bincount(found[0][some[found[0]] != found[1]], minlength=len(some))
-    listed = np.diff(lists.indptr)[some]
+    class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
+    first = rows.first[some]
+    lists = [class_of[graph.indices[graph.indptr[row] : graph.indptr[row + 1]]] for row in first]
+    listed = np.array([len(np.setdiff1d(near, own)) for near, own in zip(lists, some, strict=True)])
     for at in np.flatnonzero(counts != listed)[:1]:
         raise ValueError(
-            f"graph must be that of these embeddings: it lists {listed[at]} rows for row {rows.first[some[at]]} with a "
+            f"graph must be that of these embeddings: it lists {listed[at]} rows for row {first[at]} with a "
             f"similarity of {threshold} or more, of which there are {counts[at]}"
         )
 
@@ -68,15 +72,13 @@ def distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
     """The graph of all rows as a graph of the distinct ones: each keeps its first row's list, a class counting once."""
     if rows.class_of is None:
         return graph
-    arrays = _core.collapse_lists(
-        graph.indptr, graph.indices, graph.similarities, rows.class_of, rows.member_ptr, rows.members
-    )
+    arrays = _core.collapse_lists(graph.indptr, graph.indices, graph.similarities, rows.class_of, *rows.member_lists)
     return NeighborGraph(*arrays, rows.n_distinct, rows.n_distinct)
 
 
 def similar_lists(
     rows: UnitRows, graph: NeighborGraph, threshold: float, most: int, engine: Engine
-) -> tuple[NeighborGraph, NDArray[np.uint8]] | None:
+) -> tuple[Listed, NDArray[np.uint8]] | None:
     """Lists of the distinct rows that hold, in both directions, all pairs from a similarity on, by a graph of all rows.
 
     They may hold others behind them, and lack those of two crowded rows, which are returned as well: rows whose list in
@@ -85,18 +87,18 @@ def similar_lists(
     """
     if graph.threshold is not None and graph.threshold > threshold:
         return None
-    lists = distinct_graph(rows, graph)
     crowded = np.zeros(rows.n_distinct, dtype=np.uint8)
     if graph.threshold is not None:
-        _check_complete(lists, rows, graph.threshold, engine)
-        return lists, crowded
+        _check_complete(graph, rows, graph.threshold, engine)
+        return Listed(graph, are_even=True, of_rows=rows.class_of is not None), crowded
+    lists = distinct_graph(rows, graph)
     first = rows.first
     lengths, ends = np.diff(graph.indptr)[first], graph.indptr[first + 1]
     is_cut = lengths < graph.n_rows - 1
     filled = np.flatnonzero(is_cut & (lengths > 0))
     is_cut[filled] = graph.similarities[ends[filled] - 1].astype(np.float64) >= threshold
     if not is_cut.any():
-        return lists, crowded
+        return Listed(lists, are_even=True), crowded
     # Rows that are in a crowd drop each other; others that are marked as such would all be compared.
     if int((is_cut & (lengths < FEW_LISTED)).sum()) > len(first) // 16:
         return None
@@ -108,7 +110,7 @@ def similar_lists(
     indices = np.empty(2 * len(row), dtype=np.int32)
     similarities = np.empty(len(indices), dtype=np.float32)
     _core.lists_of_pairs(row, other, similarity, True, indptr, indices, similarities)
-    return NeighborGraph(indptr, indices, similarities, len(first), len(first)), crowded
+    return Listed(NeighborGraph(indptr, indices, similarities, len(first), len(first)), are_even=True), crowded
 
 
 def _n_similar(lists: NeighborGraph, start: int, threshold: float) -> NDArray[np.int64]:

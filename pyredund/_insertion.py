@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyredund import _core
 from pyredund._device import insertion_on_gpu
 from pyredund._engine import Engine
+from pyredund._given_graph import distinct_graph
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._removal import lowest_rows
 from pyredund._unit_rows import UnitRows
@@ -37,7 +38,9 @@ class InsertionHistory:
         last = self.indptr[:-1] + n_changes - 1
         server, similarity = self.picked[self.places[last]], self.similarities[last]
         picked = self.picked[:n_keep]
-        lowest = lowest_rows(self.class_of, picked)
+        is_picked = np.zeros(len(self.class_of), dtype=bool)
+        is_picked[picked] = True
+        lowest = lowest_rows(self.class_of, is_picked)
         has_pick = lowest < len(self.class_of)
         server[has_pick] = lowest[has_pick]
         similarity[has_pick] = 1.0
@@ -59,17 +62,19 @@ class _Source:
     tie_order: NDArray[np.int64]
     rows: UnitRows
     graph: NeighborGraph
+    of_rows: bool
     engine: Engine
 
     def log(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Changes of the closest picks: `indptr`, `places` and `similarities` of a history."""
+        graph = distinct_graph(self.rows, self.graph) if self.of_rows else self.graph
         with self.engine.reporting("representatives") as report:
             indptr, places, similarities = _core.closest_prefix(
                 self.rows.matrix,
                 self.rows.dim,
-                self.graph.indptr,
-                self.graph.indices,
-                self.graph.similarities,
+                graph.indptr,
+                graph.indices,
+                graph.similarities,
                 self.entered,
                 self.n_forced,
                 self.tie_order,
@@ -104,7 +109,7 @@ class PendingHistory(InsertionHistory):
 
 
 def history_of(
-    picked: NDArray[np.int64], n_forced: int, rows: UnitRows, graph: NeighborGraph, engine: Engine
+    picked: NDArray[np.int64], n_forced: int, rows: UnitRows, graph: NeighborGraph, engine: Engine, *, of_rows: bool
 ) -> InsertionHistory | None:
     """The history of picking rows in this order; None where a class is not entered by its lowest row.
 
@@ -120,7 +125,7 @@ def history_of(
     if (rows.first[entered] != picked[entries]).any():
         return None
     n_entered = int((entries < n_forced).sum())
-    source = _Source(entered, entries, n_entered, picked[entries], rows, graph, engine.quiet())
+    source = _Source(entered, entries, n_entered, picked[entries], rows, graph, of_rows, engine.quiet())
     return PendingHistory(picked, class_of, n_forced, source)
 
 
@@ -129,32 +134,38 @@ def insertion(
     graph: NeighborGraph,
     n_keep: int,
     forced: NDArray[np.int64],
-    weights: NDArray[np.int64],
+    weights: NDArray[np.int64] | None,
     engine: Engine,
+    *,
+    of_rows: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows in the order in which they are picked, `forced` ones first, and what each gained, in units.
 
-    `graph` is that of the distinct rows, `weights` are theirs.
+    `graph` is that of the distinct rows or (`of_rows`) of all, `weights` are those of the distinct ones, None their
+    numbers of rows.
     """
     class_of = np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of
     _, firsts = np.unique(class_of[forced], return_index=True)
     leading = forced[np.sort(firsts)]  # the first forced row of each class gains, its copies gain nothing
+    # In a graph of rows, the first row of a class is in the place of the class: it counts as often as all of them.
+    nodes = rows.first[class_of[leading]] if of_rows else class_of[leading]
+    counts = _node_weights(rows, weights, of_rows=of_rows)
     if engine.device == "cuda" and engine.cuda_selectors and not len(leading):
-        classes, gained = insertion_on_gpu(graph, weights, min(n_keep, rows.n_distinct), engine)
+        found, gained = insertion_on_gpu(graph, counts, min(n_keep, rows.n_distinct), engine)
     else:
         with engine.reporting("insertion") as report:
-            classes, gained = _core.insertion(
+            found, gained = _core.insertion(
                 graph.indptr,
                 graph.indices,
                 graph.similarities,
-                weights,
-                class_of[leading],
+                counts,
+                nodes,
                 min(n_keep, rows.n_distinct),
                 engine.n_threads,
                 report,
             )
     # The first row of a class is its lowest; that a class was forced into the selection makes it the forced row.
-    picked = rows.first[classes].astype(np.int64)
+    picked = (found if of_rows else rows.first[found]).astype(np.int64)
     picked[: len(leading)] = leading
     if len(leading) < len(forced):  # put the copies in their places among the forced rows
         gain_of = dict(zip(leading.tolist(), gained[: len(leading)].tolist(), strict=True))
@@ -167,3 +178,15 @@ def insertion(
         picked = np.concatenate([picked, rest])
         gained = np.concatenate([gained, np.zeros(len(rest), dtype=np.int64)])
     return picked, gained
+
+
+def _node_weights(rows: UnitRows, weights: NDArray[np.int64] | None, *, of_rows: bool) -> NDArray[np.int32] | None:
+    """Weights of what the graph joins, below 0 for rows that are not the first of their class; None: 1 each."""
+    if weights is None and rows.class_of is None:
+        return None
+    of_classes = (rows.counts if weights is None else weights).astype(np.int32)  # with a sum of at most 2^31
+    if not of_rows:
+        return of_classes
+    of_nodes = np.full(rows.n_rows, -1, dtype=np.int32)
+    of_nodes[rows.is_first] = of_classes
+    return of_nodes

@@ -312,5 +312,5 @@ def _expand(
     distinct: Lists, class_of: NDArray[np.int32], members: UnitRows, self_join: bool, lists: Lists
 ) -> NeighborGraph:
     """Fill the lists of all rows from those of the distinct ones, in the place of which they may lie."""
-    _core.expand_identical_rows(*distinct, class_of, members.member_ptr, members.members, self_join, *lists)
+    _core.expand_identical_rows(*distinct, class_of, *members.member_lists, self_join, *lists)
     return regular_graph(*lists, members.n_rows)

@@ -37,8 +37,8 @@ class Task:
         Rows to keep, those of the reference aside.
     must_keep : ndarray of int64
         Rows that stay, ascending.
-    priority : ndarray of int32
-        Ranks, of all rows but the reference's.
+    priority : ndarray of int32, or None
+        Ranks, of all rows but the reference's; None where all are equal.
     weights : ndarray of int64, or None
         Of the same rows, in units of `weight_unit`; None where each counts once.
     weight_unit : float
@@ -55,7 +55,7 @@ class Task:
     n_reference: int
     n_keep: int
     must_keep: NDArray[np.int64]
-    priority: NDArray[np.int32]
+    priority: NDArray[np.int32] | None
     weights: NDArray[np.int64] | None = None
     weight_unit: float = 1.0
     linkage: str = "average"
@@ -73,10 +73,10 @@ class Task:
         return np.concatenate([np.arange(self.n_rows, self.rows.n_rows), self.must_keep])
 
     @property
-    def class_weights(self) -> NDArray[np.int64]:
-        """What each distinct row weighs; nothing is lost in a row of the reference, nor gained."""
+    def class_weights(self) -> NDArray[np.int64] | None:
+        """What each distinct row weighs, None: its number of rows; nothing is lost in a row of the reference."""
         if self.weights is None and self.n_reference == 0:
-            return self.rows.counts
+            return None
         weights = np.ones(self.n_rows, dtype=np.int64) if self.weights is None else self.weights
         class_of = np.arange(self.n_rows) if self.rows.class_of is None else self.rows.class_of[: self.n_rows]
         sums = np.zeros(self.rows.n_distinct, dtype=np.int64)
@@ -108,8 +108,9 @@ def run(
         drawn = np.random.default_rng(seed).permutation(free)[: task.n_keep - len(task.must_keep)]
         kept = np.sort(np.concatenate([forced, drawn]))
         return Selection.from_kept(method, kept, *closest_kept(rows, kept, engine), n_reference=m)
-    # Removal reads lists of rows as they are: those of distinct rows would be as large again.
-    by_rows = graph is not None and rows.class_of is not None and method == "removal" and not task.refine
+    # Removal and insertion read lists of rows as they are: those of distinct rows would be as large again.
+    by_rows = graph is not None and rows.class_of is not None and method in ("removal", "insertion")
+    by_rows &= not task.refine and engine.device == "cpu"
     if graph is not None:
         check_belongs(graph, rows, engine)
         k = int(np.diff(graph.indptr).max(initial=0))
@@ -122,7 +123,9 @@ def run(
         selection = agglomerative(rows, task.n_keep, task.linkage, task.priority, near, task.room, engine)
         return replace(selection, k=k or None)
     if method == "removal":
-        priority = np.concatenate([task.priority, np.zeros(m, dtype=np.int32)])
+        priority = task.priority
+        if priority is not None:
+            priority = np.concatenate([priority, np.zeros(m, dtype=np.int32)])
         n_keep = task.n_keep + m
         weights = task.class_weights
         log, costs = removal(rows, joined, n_keep, priority, forced, weights, engine, task.room, of_rows=by_rows)
@@ -137,12 +140,12 @@ def run(
             return Selection.from_picks(method, history, task.n_keep, None, k or None, m)
         closest, gains = closest_kept(rows, np.sort(picked), engine), None
     else:
-        picked, gained = insertion(rows, joined, task.n_keep + m, forced, task.class_weights, engine)
+        picked, gained = insertion(rows, joined, task.n_keep + m, forced, task.class_weights, engine, of_rows=by_rows)
         if task.refine:
             return _refined(method, task, np.sort(picked), joined, k, engine)
         gains = task.in_similarity(gained)[picked < task.n_rows]
-        history = history_of(picked, len(forced), rows, joined, engine)
-        closest = closest_kept(rows, np.sort(picked), engine, Listed(joined, are_even=False))
+        history = history_of(picked, len(forced), rows, joined, engine, of_rows=by_rows)
+        closest = closest_kept(rows, np.sort(picked), engine, Listed(joined, are_even=False, of_rows=by_rows))
     return Selection.from_kept(method, np.sort(picked), *closest, picked, gains, k or None, history, m)
 
 
@@ -150,6 +153,8 @@ def _refined(
     method: str, task: Task, kept: NDArray[np.int64], graph: NeighborGraph, k: int, engine: Engine
 ) -> Selection:
     """The selection after exchanges, which leave neither an order nor costs."""
-    kept = refine(task.rows, graph, kept, task.forced, task.class_weights, engine)
+    weights = task.class_weights
+    weights = task.rows.counts if weights is None else weights
+    kept = refine(task.rows, graph, kept, task.forced, weights, engine)
     closest = closest_kept(task.rows, kept, engine, Listed(graph, are_even=False))
     return replace(Selection.from_kept(method, kept, *closest, k=k, n_reference=task.n_reference), refined=True)

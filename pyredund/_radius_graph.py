@@ -228,7 +228,7 @@ def _expand(
 ) -> NeighborGraph:
     """Put identical rows back: every member has its class's neighbours, all members of them, and its own class."""
     class_of = rows.class_of if rows.class_of is not None else np.arange(rows.n_rows, dtype=np.int32)
-    given = (*lists, class_of, columns.member_ptr, columns.members, self_join)
+    given = (*lists, class_of, *columns.member_lists, self_join)
     indptr = np.empty(rows.n_rows + 1, dtype=np.int64)
     _core.expanded_indptr(*given, indptr)
     n_edges = int(indptr[-1])

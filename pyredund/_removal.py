@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,20 @@ from pyredund._engine import Engine
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
+ROWS_AT_ONCE = 1 << 16  # so that what is looked up for rows takes no memory beside what is made of it
+
 
 def in_similarity(units: NDArray[np.int64]) -> NDArray[np.float64]:
     """Costs and gains, integers in units of 2^-32 in the core, as the sums of similarities that they are."""
     return units.astype(np.float64) * np.float64(2.0**-32)
 
 
-def lowest_rows(class_of: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The lowest of `rows` in each class; the number of all rows where a class has none."""
-    lowest = np.full(int(class_of.max()) + 1, len(class_of), dtype=np.int64)
-    np.minimum.at(lowest, class_of[rows], rows)
+def lowest_rows(class_of: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The lowest row of the mask in each class; the number of all rows where a class has none."""
+    lowest = np.full(int(class_of.max()) + 1, len(class_of), dtype=np.int32)
+    for start in range(0, len(mask), ROWS_AT_ONCE):
+        some = start + np.flatnonzero(mask[start : start + ROWS_AT_ONCE])
+        np.minimum.at(lowest, class_of[some], some.astype(np.int32))
     return lowest
 
 
@@ -44,22 +49,19 @@ class RemovalHistory:
         """Representatives and similarities of all rows when `n_keep` were left."""
         n = len(self.class_of)
         n_removed = n - n_keep
-        n_classes = int(self.class_of.max()) + 1
         n_moved = int(self.moved_ptr[n_removed])
-        server = np.arange(n_classes)
-        similarity = np.ones(n_classes, dtype=np.float32)
-        server[self.moved[:n_moved]] = self.nearest[:n_moved]  # the last of several moves counts
-        similarity[self.moved[:n_moved]] = self.similarities[:n_moved]
-
         live = np.ones(n, dtype=bool)
         live[self.removed[:n_removed]] = False
-        rows = np.arange(n)
-        lowest_live = lowest_rows(self.class_of, rows[live])
-        has_live = lowest_live < n
-        server[has_live] = np.flatnonzero(has_live)
-        similarity[has_live] = 1.0
-        representatives = lowest_live[server[self.class_of]]
-        representatives[live] = rows[live]
+        lowest_live = lowest_rows(self.class_of, live)
+        similarity = np.ones(len(lowest_live), dtype=np.float32)
+        similarity[self.moved[:n_moved]] = self.similarities[:n_moved]  # the last of several moves counts
+        server = np.arange(len(lowest_live), dtype=np.int32)
+        server[self.moved[:n_moved]] = self.nearest[:n_moved]
+        server = lowest_live[server]
+        representatives = np.arange(n)
+        for start in range(0, n, ROWS_AT_ONCE):
+            gone = start + np.flatnonzero(~live[start : start + ROWS_AT_ONCE])
+            representatives[gone] = server[self.class_of[gone]]
         return representatives, similarity[self.class_of]
 
 
@@ -67,9 +69,9 @@ def removal(
     rows: UnitRows,
     graph: NeighborGraph,
     n_keep: int,
-    priority: NDArray[np.int32],
+    priority: NDArray[np.int32] | None,
     forced: NDArray[np.int64],
-    weights: NDArray[np.int64],
+    weights: NDArray[np.int64] | None,
     engine: Engine,
     room: int = 1 << 62,
     *,
@@ -78,21 +80,21 @@ def removal(
     """Remove rows, but none of `forced`, until `n_keep` are left; what each removal cost is in units.
 
     `priority` holds ranks, `graph` is that of the distinct rows or (`of_rows`) of all, `weights` are those of the
-    distinct ones. Lists that replace those that run out take up to `room` bytes.
+    distinct ones, None their numbers of rows. Lists that replace those that run out take up to `room` bytes.
     """
-    must_keep = np.zeros(rows.n_rows, dtype=bool)
-    must_keep[forced] = True
-    member_ptr, members, class_of = rows.member_ptr, rows.members, rows.class_of
-    if class_of is None:
-        class_of = np.arange(rows.n_rows, dtype=np.int32)
-    else:  # in each class the order in which rows go: must_keep never, lower priority first, then the higher row
-        members = members[np.lexsort((-members, priority[members], must_keep[members], class_of[members]))]
-    removable = np.bincount(class_of[~must_keep], minlength=rows.n_distinct).astype(np.int32)
     n_remove = rows.n_rows - n_keep
+    removable = None
+    if len(forced):
+        of_forced = forced if rows.class_of is None else rows.class_of[forced]
+        removable = (rows.counts - np.bincount(of_forced, minlength=rows.n_distinct)).astype(np.int32)
     log: _core._RemovalLog | None = None
     if engine.device == "cuda" and engine.cuda_selectors and rows.class_of is None:
         log = removal_on_gpu(graph, removable, priority, weights, n_remove, engine)
     if log is None:
+        member_ptr, members = None, None
+        if rows.class_of is not None:
+            member_ptr, members = rows.member_lists
+            _put_in_order_of_going(rows, member_ptr, members, priority, forced)
         with engine.reporting("removal") as report:
             log = _core.removal(
                 rows.matrix,
@@ -100,8 +102,8 @@ def removal(
                 graph.indptr,
                 graph.indices,
                 graph.similarities,
-                rows.first if of_rows else None,
-                class_of if of_rows else None,
+                of_rows,
+                rows.class_of,
                 member_ptr,
                 members,
                 removable,
@@ -120,6 +122,27 @@ def removal(
         log["moved"],
         log["nearest"],
         log["similarities"],
-        class_of,
+        np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of,
     )
     return history, log["costs"]
+
+
+def _put_in_order_of_going(
+    rows: UnitRows,
+    member_ptr: NDArray[np.int32],
+    members: NDArray[np.int32],
+    priority: NDArray[np.int32] | None,
+    forced: NDArray[np.int64],
+) -> None:
+    """Order the members of each class as they go: forced ones never, lower priority first, then the higher row."""
+    sizes = np.diff(member_ptr)
+    many = np.flatnonzero(sizes > 1)  # the other classes have one order only
+    lengths = sizes[many].astype(np.int64)
+    places = np.repeat(member_ptr[many] - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    some = members[places]
+    must_keep = np.zeros(rows.n_rows, dtype=bool)
+    must_keep[forced] = True
+    keys: list[NDArray[Any]] = [-some, must_keep[some], np.repeat(many, lengths)]
+    if priority is not None:
+        keys.insert(1, priority[some])
+    members[places] = some[np.lexsort(keys)]

@@ -37,10 +37,10 @@ def row_mask(name: str, rows: Iterable[int] | None, n: int) -> NDArray[np.bool_]
     return mask
 
 
-def priority_ranks(priority: object, n: int) -> NDArray[np.int32]:
-    """The place of each row's priority among all, from 0 on, equals alike."""
+def priority_ranks(priority: object, n: int) -> NDArray[np.int32] | None:
+    """The place of each row's priority among all, from 0 on, equals alike; None where all are equal."""
     if priority is None:
-        return np.zeros(n, dtype=np.int32)
+        return None
     return cast("NDArray[np.int32]", np.unique(_numbers("priority", priority, n), return_inverse=True)[1]).astype(
         np.int32
     )

@@ -194,7 +194,8 @@ def select(
         own = rows.taken(np.concatenate([members, np.arange(n, n + m)]), engine)
         must = np.flatnonzero(forced[members])
         own_units = None if units is None else units[members]
-        task = Task(own, m, int(counts[group]), must, ranks[members], own_units, unit, linkage, room, refine)
+        own_ranks = None if ranks is None else ranks[members]
+        task = Task(own, m, int(counts[group]), must, own_ranks, own_units, unit, linkage, room, refine)
         parts.append(run(method, task, k, None, (seed, group), engine))
     seats = Seats.of(np.bincount(codes), np.bincount(codes[forced], minlength=len(by_group)))
     selection = merge(method, parts, by_group, codes, seats, keep_history=m == 0 and not isinstance(keep, Mapping))

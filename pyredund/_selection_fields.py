@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund._arrays import read_only
+from pyredund._arrays import handed_over, is_handed_over, read_only
 from pyredund._insertion import InsertionHistory
 from pyredund._removal import RemovalHistory
 from pyredund._selection_archive import ARRAYS
@@ -44,9 +44,10 @@ class SelectionFields:
     def __post_init__(self) -> None:
         for name, dtype in ARRAYS.items():
             if getattr(self, name) is not None:
-                own = read_only(name, getattr(self, name), dtype).copy()  # of a few bytes a row, and of nobody else
-                own.flags.writeable = False
-                object.__setattr__(self, name, own.view())
+                own = getattr(self, name)
+                if not is_handed_over(own, dtype):
+                    own = handed_over(read_only(name, own, dtype).copy()).view()
+                object.__setattr__(self, name, own)
 
     def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         return type(self), tuple(getattr(self, part.name) for part in fields(self))
@@ -57,10 +58,12 @@ class SelectionFields:
     ) -> Self:
         """The selection after the first ``len(costs)`` removals of a history; the reference's rows are its last."""
         removed, n = history.removed[: len(costs)], len(history.class_of) - n_reference
+        closest, similarities = history.at(n + n_reference - len(costs))
         mask = np.ones(n, dtype=bool)
         mask[removed] = False
-        closest, similarities = history.at(n + n_reference - len(costs))
-        parts = np.flatnonzero(mask), removed, mask, closest[:n], similarities[:n]
+        found = np.flatnonzero(mask), mask, _without(closest, n_reference), _without(similarities, n_reference)
+        kept, mask, closest, similarities = map(handed_over, found)
+        parts = kept, removed, mask, closest, similarities
         return cls("removal", *parts, costs=costs, k=k, n_reference=n_reference, _history=history)
 
     @classmethod
@@ -92,11 +95,18 @@ class SelectionFields:
     ) -> Self:
         """The selection of the rows `kept` (ascending), whatever chose them; the reference's rows are the last."""
         n = len(representatives) - n_reference
-        kept, representatives, similarities = kept[kept < n], representatives[:n], similarities[:n]
+        representatives, similarities = _without(representatives, n_reference), _without(similarities, n_reference)
         picked = None if picked is None else picked[picked < n]
         mask = np.zeros(n, dtype=bool)
-        mask[kept] = True
-        removed = np.flatnonzero(~mask).astype(np.int64)
+        mask[kept[kept < n]] = True
+        removed = np.flatnonzero(~mask)
         removed = removed[np.argsort(-similarities[removed], kind="stable")]
+        found = kept[kept < n], removed, mask, representatives, similarities
+        kept, removed, mask, representatives, similarities = map(handed_over, found)
         parts = kept, removed, mask, representatives, similarities, picked, None, gains, k
         return cls(method, *parts, n_reference=n_reference, _history=history)
+
+
+def _without(values: NDArray[Any], n_last: int) -> NDArray[Any]:
+    """All but the last ones, in memory of their own."""
+    return values[: len(values) - n_last].copy() if n_last else values

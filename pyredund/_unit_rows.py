@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,30 +75,40 @@ class UnitRows:
         """Number of distinct rows."""
         return len(self.matrix)
 
-    @cached_property
-    def member_ptr(self) -> NDArray[np.int64]:
-        """Where each distinct row's members begin in `members`, as in CSR."""
-        if self.class_of is None:
-            return np.arange(self.n_rows + 1, dtype=np.int64)
-        counts = np.bincount(self.class_of, minlength=self.n_distinct)
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    # These are made anew each time they are asked for: who needs one holds it for as long as it does.
 
-    @cached_property
-    def members(self) -> NDArray[np.int32]:
-        """Rows of each class, ascending, class after class."""
+    @property
+    def member_lists(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The rows of each class, ascending, as in CSR: where each class begins, and the rows, class after class."""
         if self.class_of is None:
-            return np.arange(self.n_rows, dtype=np.int32)
-        return np.argsort(self.class_of, kind="stable").astype(np.int32)
+            return np.arange(self.n_rows + 1, dtype=np.int32), np.arange(self.n_rows, dtype=np.int32)
+        member_ptr, members = np.empty(self.n_distinct + 1, dtype=np.int32), np.empty(self.n_rows, dtype=np.int32)
+        _core.member_lists(self.class_of, member_ptr, members)
+        return member_ptr, members
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Number of rows that share each distinct row."""
-        return np.diff(self.member_ptr)
+        if self.class_of is None:
+            return np.ones(self.n_rows, dtype=np.int64)
+        return np.bincount(self.class_of, minlength=self.n_distinct).astype(np.int64, copy=False)
 
     @property
     def first(self) -> NDArray[np.int32]:
         """Lowest row of each class."""
-        return self.members[self.member_ptr[:-1]]
+        if self.class_of is None:
+            return np.arange(self.n_rows, dtype=np.int32)
+        return np.flatnonzero(self.is_first).astype(np.int32)
+
+    @property
+    def is_first(self) -> NDArray[np.bool_]:
+        """Whether each row is the lowest of its class: as classes are numbered in that order, a new highest number."""
+        if self.class_of is None:
+            return np.ones(self.n_rows, dtype=bool)
+        is_first = np.ones(self.n_rows, dtype=bool)
+        highest = np.maximum.accumulate(self.class_of)
+        np.not_equal(highest[1:], highest[:-1], out=is_first[1:])
+        return is_first
 
 
 def padded(dim: int) -> int:

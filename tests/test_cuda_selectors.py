@@ -72,7 +72,7 @@ def test_pairs_of_embeddings_on_a_device_are_the_same(emulated: ModuleType) -> N
 def test_insertion_picks_the_same_rows(data: str, tensor_engine: Engine) -> None:
     for n, seed in ((2, 0), (40, 1), (150, 2)):
         rows = units(ALL[data](n, seed))
-        weights = rows.counts * np.random.default_rng(seed).integers(1, 4, size=rows.n_distinct)
+        weights = (rows.counts * np.random.default_rng(seed).integers(1, 4, size=rows.n_distinct)).astype(np.int32)
         graph = search_distinct(rows, min(6, rows.n_distinct - 1), Engine.resolve(1))
         lists, none = (graph.indptr, graph.indices, graph.similarities), np.empty(0, dtype=np.int32)
         for n_pick in {1, 2, rows.n_distinct // 3 + 1, rows.n_distinct}:

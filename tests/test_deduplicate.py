@@ -117,7 +117,7 @@ def test_lists_of_a_given_graph_lack_crowded_pairs_only(isa: str, monkeypatch: p
             lists, crowded = found
             scores = similarity_matrix(x[rows.first]).astype(np.float64)
             np.fill_diagonal(scores, -1)
-            listed = lists.to_scipy().toarray().astype(np.float64)
+            listed = lists.graph.to_scipy().toarray().astype(np.float64)
             wanted = (scores >= threshold) & ~np.outer(crowded, crowded).astype(bool)
             np.testing.assert_array_equal(listed[wanted], scores[wanted])
             assert (listed[listed != 0] == scores[listed != 0]).all()
@@ -182,7 +182,9 @@ def visit_graphs(n_graphs: int, seed: int) -> None:
     forced, owned = fates == KEPT, fates == DROPPED
     rows = np.zeros((n, 8), dtype=np.float32)
     crowded = np.zeros(n, dtype=np.uint8)
-    _core.deduplicate(rows, 1, indptr, indices, similarities, crowded, order, 0.5, fates, 2, "auto", 0, None)
+    _core.deduplicate(
+        rows, 1, indptr, indices, similarities, None, None, crowded, order, 0.5, fates, 2, "auto", 0, None
+    )
     assert set(np.unique(fates)) <= {KEPT, DROPPED}
     kept = fates == KEPT
     assert kept[forced].all()

@@ -134,7 +134,7 @@ def test_a_list_of_the_distinct_rows_grows_in_place_into_that_of_all_rows() -> N
     def expand(distinct: tuple[NDArray[np.int32], NDArray[np.float32]]) -> list[NDArray[Any]]:
         class_of = rows.class_of
         assert class_of is not None
-        _core.expand_identical_rows(*distinct, class_of, rows.member_ptr, rows.members, True, indices, similarities)
+        _core.expand_identical_rows(*distinct, class_of, *rows.member_lists, True, indices, similarities)
         return [indices.copy(), similarities.copy()]
 
     apart = indices[:50].copy(), similarities[:50].copy()

@@ -100,8 +100,9 @@ def test_identical_unit_rows_are_held_once_in_order_of_first_occurrence() -> Non
     assert rows.class_of is not None
     assert rows.class_of.tolist() == [0, 1, 0, 2, 1, 2, 3]
     assert rows.matrix[:, :2].tolist() == [[0, 1], [1, 0], [0, 0], [-1, 0]]
-    assert rows.members.tolist() == [0, 2, 1, 4, 3, 5, 6]
-    assert rows.member_ptr.tolist() == [0, 2, 4, 6, 7]
+    member_ptr, members = rows.member_lists
+    assert members.tolist() == [0, 2, 1, 4, 3, 5, 6]
+    assert member_ptr.tolist() == [0, 2, 4, 6, 7]
     assert rows.counts.tolist() == [2, 2, 2, 1]
     assert rows.first.tolist() == [0, 1, 3, 6]
 
@@ -109,7 +110,7 @@ def test_identical_unit_rows_are_held_once_in_order_of_first_occurrence() -> Non
 def test_distinct_rows_are_their_own_classes() -> None:
     rows = collapsed(np.eye(3))
     assert rows.class_of is None
-    assert rows.members.tolist() == rows.first.tolist() == [0, 1, 2]
+    assert rows.member_lists[1].tolist() == rows.first.tolist() == [0, 1, 2]
     assert rows.counts.tolist() == [1, 1, 1]
 
 

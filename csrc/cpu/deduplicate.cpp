@@ -25,11 +25,11 @@ std::vector<float> gathered(MatrixView rows, const std::int32_t* which, std::int
 
 class Visit {
  public:
-  Visit(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const std::uint8_t* crowded,
+  Visit(const SearchPlan& plan, MatrixView rows, const ClassLists& lists, const std::uint8_t* crowded,
         const std::int32_t* order, double threshold, std::uint8_t* fates, Watch& watch)
       : plan_(plan),
         rows_(rows),
-        graph_(graph),
+        lists_(lists),
         crowded_(crowded),
         order_(order),
         threshold_(threshold),
@@ -78,9 +78,9 @@ class Visit {
   }
 
   void drop_listed(std::int32_t row) {
-    for (std::int64_t e = graph_.indptr[row], end = graph_.indptr[row + 1]; e < end; ++e) {
-      if (static_cast<double>(graph_.similarities[e]) < threshold_) break;
-      drop(graph_.indices[e]);
+    for (std::int64_t e = lists_.begin(row), end = lists_.end(row); e < end; ++e) {
+      if (static_cast<double>(lists_.graph.similarities[e]) < threshold_) break;
+      drop(lists_.id(e));
     }
   }
 
@@ -156,7 +156,7 @@ class Visit {
 
   SearchPlan plan_;
   MatrixView rows_;
-  NeighborGraph graph_;
+  ClassLists lists_;
   const std::uint8_t* crowded_;
   const std::int32_t* order_;
   double threshold_;
@@ -168,24 +168,28 @@ class Visit {
 
 }  // namespace
 
-void deduplicate(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, const std::uint8_t* crowded,
+void deduplicate(const SearchPlan& plan, MatrixView rows, const ClassLists& lists, const std::uint8_t* crowded,
                  const std::int32_t* order, double threshold, std::uint8_t* fates, Watch& watch) {
-  Visit(plan, rows, graph, crowded, order, threshold, fates, watch).run();
+  Visit(plan, rows, lists, crowded, order, threshold, fates, watch).run();
 }
 
-void closest_listed(const NeighborGraph& graph, const std::int64_t* names, std::int32_t* closest, float* similarities,
-                    Watch& watch) {
-  for (std::int64_t row = 0; row < graph.n_rows; ++row) {
-    if ((row & 65535) == 0) check(watch);
-    closest[row] = -1;
-    similarities[row] = -1.0f;
-    for (std::int64_t e = graph.indptr[row]; e < graph.indptr[row + 1]; ++e) {
-      const std::int32_t other = graph.indices[e];
-      if (closest[row] >= 0 && graph.similarities[e] < similarities[row]) break;
-      if (names[other] < 0 || (closest[row] >= 0 && names[other] > names[closest[row]])) continue;
-      closest[row] = other;
-      similarities[row] = graph.similarities[e];
+void closest_listed(const ClassLists& lists, std::int64_t n_classes, const std::int32_t* names, bool are_even,
+                    std::int32_t* closest, float* similarities, Watch& watch) {
+  for (std::int32_t c = 0; c < n_classes; ++c) {
+    if ((c & 65535) == 0) check(watch);
+    closest[c] = names[c];
+    similarities[c] = names[c] < 0 ? -1.0f : 1.0f;
+    if (names[c] >= 0) continue;
+    const std::int64_t begin = lists.begin(c), end = lists.end(c);
+    for (std::int64_t e = begin; e < end; ++e) {
+      const float similarity = lists.graph.similarities[e];
+      if (closest[c] >= 0 && similarity < similarities[c]) break;
+      const std::int32_t name = names[lists.id(e)];
+      if (name < 0 || (closest[c] >= 0 && name > closest[c])) continue;
+      closest[c] = name;
+      similarities[c] = similarity;
     }
+    if (!are_even && closest[c] >= 0 && similarities[c] == lists.graph.similarities[end - 1]) closest[c] = -1;
   }
 }
 

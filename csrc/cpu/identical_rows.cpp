@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -68,6 +69,16 @@ std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_
   return n_unique;
 }
 
+void member_lists(const std::int32_t* class_of, std::int64_t n_rows, std::int64_t n_classes, std::int32_t* member_ptr,
+                  std::int32_t* members) {
+  std::fill_n(member_ptr, n_classes + 1, 0);
+  for (std::int64_t i = 0; i < n_rows; ++i) ++member_ptr[class_of[i] + 1];
+  std::partial_sum(member_ptr, member_ptr + n_classes + 1, member_ptr);
+  for (std::int64_t i = 0; i < n_rows; ++i) members[member_ptr[class_of[i]]++] = static_cast<std::int32_t>(i);
+  std::copy_backward(member_ptr, member_ptr + n_classes, member_ptr + n_classes + 1);  // ends were beginnings
+  member_ptr[0] = 0;
+}
+
 void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class_of, std::int64_t rows,
                            const Members& members, bool self_join, std::int64_t k, std::int32_t* ids,
                            float* similarities, Watch& watch) {
@@ -80,7 +91,7 @@ void expand_identical_rows(const DistinctLists& lists, const std::int32_t* class
     std::copy_n(lists.similarities + own * lists.k, lists.k, scores.begin());
     const auto add_members = [&](std::int64_t cls) {
       // No list can hold more than k members of one class, and one more place is taken by row i itself.
-      const std::int64_t end = std::min(members.member_ptr[cls + 1], members.member_ptr[cls] + k + 1);
+      const std::int64_t end = std::min<std::int64_t>(members.member_ptr[cls + 1], members.member_ptr[cls] + k + 1);
       for (std::int64_t m = members.member_ptr[cls]; m < end; ++m) {
         if (!self_join || members.members[m] != i) tied.push_back(members.members[m]);
       }

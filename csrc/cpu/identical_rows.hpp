@@ -17,9 +17,13 @@ std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_
 // The rows that stand behind distinct rows: members[member_ptr[c]] ... members[member_ptr[c + 1] - 1],
 // ascending.
 struct Members {
-  const std::int64_t* member_ptr;
+  const std::int32_t* member_ptr;
   const std::int32_t* members;
 };
+
+// Fills both arrays, n_classes + 1 and n_rows entries.
+void member_lists(const std::int32_t* class_of, std::int64_t n_rows, std::int64_t n_classes, std::int32_t* member_ptr,
+                  std::int32_t* members);
 
 // Neighbour lists of distinct rows: `k` a row, similarity descending, then id ascending.
 struct DistinctLists {

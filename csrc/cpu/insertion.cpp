@@ -88,13 +88,13 @@ class Waiting {
 
 class Insertion {
  public:
-  Insertion(const NeighborGraph& graph, const std::int64_t* weights, int n_threads, Watch& watch)
+  Insertion(const NeighborGraph& graph, const std::int32_t* weights, int n_threads, Watch& watch)
       : graph_(graph),
         weights_(weights),
         n_threads_(n_threads),
+        one_way_(edges_one_way(graph, weights, n_threads, watch)),  // first, as it takes more for a moment
         covered_(static_cast<std::size_t>(graph.n_rows), 0.0f),
         gain_(static_cast<std::size_t>(graph.n_rows), 0),
-        one_way_(edges_one_way(graph, n_threads, watch)),
         watch_(watch) {}
 
   InsertionLog run(const std::vector<std::int32_t>& forced, std::int64_t n_pick) {
@@ -102,9 +102,13 @@ class Insertion {
     run_parts(graph_.n_rows, n_threads_, [&](int, std::int64_t begin, std::int64_t end) {
       for (std::int64_t v = begin; v < end; ++v) {
         if (v % 4096 == 0) check(watch_);
+        if (is_copy(weights_, v)) {
+          covered_[v] = kNeverNearer;
+          continue;
+        }
         std::int64_t gain = 0;
         for_each_served(static_cast<std::int32_t>(v), [&](std::int32_t u, float similarity) {
-          gain += weights_[u] * in_units(similarity);
+          gain += weight(u) * in_units(similarity);
           return true;
         });
         gain_[v] = gain;
@@ -130,6 +134,10 @@ class Insertion {
   }
 
  private:
+  static constexpr float kNeverNearer = 2;
+
+  std::int64_t weight(std::int64_t u) const { return weights_ == nullptr ? 1 : std::max<std::int64_t>(weights_[u], 0); }
+
   struct Served {
     std::int32_t row;
     float similarity;
@@ -156,7 +164,7 @@ class Insertion {
       if (i + kAhead < n_nearer) fetch(nearer[i + kAhead].row);
       const std::int32_t u = nearer[i].row;
       const float before = covered[u];
-      const std::int64_t from = in_units(before), to = in_units(nearer[i].similarity), weight = weights_[u];
+      const std::int64_t from = in_units(before), to = in_units(nearer[i].similarity), weight = this->weight(u);
       covered[u] = nearer[i].similarity;
       for_each_served(u, [=](std::int32_t w, float reach) {
         if (reach <= before) return false;
@@ -198,19 +206,19 @@ class Insertion {
   }
 
   const NeighborGraph& graph_;
-  const std::int64_t* weights_;
+  const std::int32_t* weights_;
   int n_threads_;
+  OneWay one_way_;
   std::vector<float> covered_;      // similarity of each row to the closest picked one, never negative
   std::vector<std::int64_t> gain_;  // what each row would gain now
-  OneWay one_way_;
-  std::vector<Served> nearer_;  // by the row that is being picked
+  std::vector<Served> nearer_;      // by the row that is being picked
   InsertionLog log_;
   Watch& watch_;
 };
 
 }  // namespace
 
-InsertionLog insertion(const NeighborGraph& graph, const std::int64_t* weights, const std::vector<std::int32_t>& forced,
+InsertionLog insertion(const NeighborGraph& graph, const std::int32_t* weights, const std::vector<std::int32_t>& forced,
                        std::int64_t n_pick, int n_threads, Watch& watch) {
   return Insertion(graph, weights, n_threads, watch).run(forced, n_pick);
 }

@@ -36,15 +36,14 @@ KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGrap
       watch_(watch),
       n_kept_then_(rows.rows),
       first_(static_cast<std::size_t>(rows.rows), 0),
-      renewed_(static_cast<std::size_t>(rows.rows), -1),
-      complete_(static_cast<std::size_t>(rows.rows), 0) {
+      state_(static_cast<std::size_t>(rows.rows), 0) {
   const std::int64_t average = graph.n_rows > 0 ? graph.indptr[graph.n_rows] / graph.n_rows : 0;
   const std::int64_t fit = (room / std::max<std::int64_t>(rows.rows, 1) - kBytesPerList) / 8;
   length_ = std::clamp<std::int64_t>(std::min(average, fit), 2, kLongest);
   longest_ = std::min(fit, kBytesOfLists / 8 / std::max<std::int64_t>(rows.rows, 1));
   if (fit < std::min(average, kLongest)) plan_.spare_bytes = 0;
   check_lists();
-  for (std::int32_t i = 0; i < rows.rows; ++i) complete_[i] = lists_all(i);
+  for (std::int32_t i = 0; i < rows.rows; ++i) state_[i] = lists_all(i) ? kComplete : 0;
 }
 
 void KeptLists::check_lists() const {
@@ -70,11 +69,11 @@ bool KeptLists::lists_all(std::int32_t i) const {
 }
 
 KeptLists::List KeptLists::list(std::int32_t i) const {
-  if (renewed_[i] >= 0) {
-    const std::vector<std::int32_t>& ids = renewed_ids_[renewed_[i]];
-    return {ids.data(), renewed_similarities_[renewed_[i]].data(), static_cast<std::int64_t>(ids.size()), nullptr};
+  if ((state_[i] & kRenewed) != 0) {
+    const RenewedList& own = renewed_.at(i);
+    return {own.ids.data(), own.similarities.data(), static_cast<std::int64_t>(own.ids.size()), nullptr};
   }
-  const std::int64_t row = names_.first != nullptr ? names_.first[i] : i, begin = graph_.indptr[row];
+  const std::int64_t row = names_.row(i), begin = graph_.indptr[row];
   return {graph_.indices + begin, graph_.similarities + begin, graph_.indptr[row + 1] - begin, names_.class_of};
 }
 
@@ -82,12 +81,12 @@ Neighbor KeptLists::nearest(std::int32_t i, std::int32_t but) {
   for (;;) {
     const List row = list(i);
     std::int32_t& first = first_[i];
-    while (first < row.length && !kept_[row.id(first)]) ++first;
+    while (first < row.length && !is_kept(row.id(first))) ++first;
     for (std::int64_t at = first; at < row.length; ++at) {
       const std::int32_t id = row.id(at);
-      if (kept_[id] && id != but && id != i) return {id, row.similarities[at]};
+      if (is_kept(id) && id != but && id != i) return {id, row.similarities[at]};
     }
-    if (complete_[i]) return {-1, -1.0f};
+    if (is_complete(i)) return {-1, -1.0f};
     renew(i);
   }
 }
@@ -97,13 +96,13 @@ void KeptLists::for_each_tied(std::int32_t i, float similarity, const std::funct
   const List row = list(i);
   std::int64_t at = first_[i];
   for (; at < row.length && row.similarities[at] == similarity; ++at) {
-    if (kept_[row.id(at)]) visit(row.id(at));
+    if (is_kept(row.id(at))) visit(row.id(at));
   }
-  if (at < row.length || complete_[i] || enough()) return;
+  if (at < row.length || is_complete(i) || enough()) return;
   for (std::int64_t j = 0; j < rows_.rows; ++j) {  // the tie may go on beyond the list's end
     if (j % kRowsPerCheck == 0) check(watch_);
     const auto id = static_cast<std::int32_t>(j);
-    if (kept_[j] && id != i && exact(i, id) == similarity) visit(id);
+    if (is_kept(j) && id != i && exact(i, id) == similarity) visit(id);
   }
 }
 
@@ -119,7 +118,7 @@ void KeptLists::renew(std::int32_t i) {
   for (std::int64_t j = 0; j < rows_.rows; ++j) {
     if (j % kRowsPerCheck == 0) check(watch_);
     const auto id = static_cast<std::int32_t>(j);
-    if (!kept_[j] || id == i) continue;
+    if (!is_kept(j) || id == i) continue;
     ++others;
     const std::uint64_t pair = pack_pair(id, exact(i, id));
     if (static_cast<std::int64_t>(best.size()) < length_) {
@@ -132,28 +131,21 @@ void KeptLists::renew(std::int32_t i) {
     }
   }
   std::sort(best.begin(), best.end(), std::greater<>());
-  std::vector<std::int32_t> ids;
-  std::vector<float> similarities;
+  RenewedList own;
   for (const std::uint64_t pair : best) {
-    ids.push_back(pair_id(pair));
-    similarities.push_back(pair_score(pair));
+    own.ids.push_back(pair_id(pair));
+    own.similarities.push_back(pair_score(pair));
   }
-  if (renewed_[i] < 0) {
-    renewed_[i] = static_cast<std::int32_t>(renewed_ids_.size());
-    renewed_ids_.emplace_back();
-    renewed_similarities_.emplace_back();
-  }
-  renewed_ids_[renewed_[i]] = std::move(ids);
-  renewed_similarities_[renewed_[i]] = std::move(similarities);
+  renewed_[i] = std::move(own);
   first_[i] = 0;
-  complete_[i] = others <= length_;
+  state_[i] = kRenewed | (others <= length_ ? kComplete : 0);
 }
 
 void KeptLists::renew_all() {
   std::vector<std::int32_t> ids;  // kept rows, and where each row lies among them
   std::vector<std::int32_t> place(static_cast<std::size_t>(rows_.rows), -1);
   for (std::int64_t j = 0; j < rows_.rows; ++j) {
-    if (!kept_[j]) continue;
+    if (!is_kept(j)) continue;
     place[j] = static_cast<std::int32_t>(ids.size());
     ids.push_back(static_cast<std::int32_t>(j));
   }
@@ -174,11 +166,9 @@ void KeptLists::renew_all() {
   graph_ = {all_indptr_.data(), all_ids_.data(), all_similarities_.data(), rows_.rows};
   names_ = {};
   n_renewals_ = 0;
-  renewed_ids_.clear();
-  renewed_similarities_.clear();
-  std::fill(renewed_.begin(), renewed_.end(), -1);
+  renewed_.clear();
   std::fill(first_.begin(), first_.end(), 0);
-  for (std::int64_t i = 0; i < rows_.rows; ++i) complete_[i] = n_kept - (kept_[i] ? 1 : 0) <= length;
+  for (std::int64_t i = 0; i < rows_.rows; ++i) state_[i] = n_kept - (is_kept(i) ? 1 : 0) <= length ? kComplete : 0;
 }
 
 }  // namespace pyredund::cpu

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <unordered_map>
 #include <vector>
 
 #include "cpu/knn_graph.hpp"
@@ -15,10 +16,13 @@ struct Neighbor {
 };
 
 // Where the graph is one of rows, but lists are wanted of the classes that they form: class c takes the list of row
-// first[c], in which row r stands for class class_of[r]. Null: the graph is one of classes.
+// members[member_ptr[c]], in which row r stands for class class_of[r]. Null: the graph is one of classes.
 struct ListNames {
-  const std::int32_t* first = nullptr;
+  const std::int32_t* member_ptr = nullptr;
+  const std::int32_t* members = nullptr;
   const std::int32_t* class_of = nullptr;
+
+  std::int64_t row(std::int32_t c) const { return member_ptr != nullptr ? members[member_ptr[c]] : c; }
 };
 
 // The nearest kept rows of every row while rows are taken away, exact however few neighbours the graph lists.
@@ -26,7 +30,7 @@ struct ListNames {
 // ranking of what is kept is computed afresh; when that happens often, all lists are, in one search.
 class KeptLists {
  public:
-  // `kept[i]` is non-zero while row i is kept; rows may only ever be taken away. `room`: bytes that lists computed here
+  // `kept[i]` is above 0 while row i is kept; rows may only ever be taken away. `room`: bytes that lists computed here
   // may take, as far as two neighbours a row fit.
   KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
             const std::vector<std::int32_t>& kept, std::int64_t room, Watch& watch);
@@ -49,7 +53,14 @@ class KeptLists {
     std::int32_t id(std::int64_t at) const { return names != nullptr ? names[ids[at]] : ids[at]; }
   };
 
+  struct RenewedList {
+    std::vector<std::int32_t> ids;
+    std::vector<float> similarities;
+  };
+
   void check_lists() const;
+  bool is_kept(std::int64_t i) const { return kept_[i] > 0; }
+  bool is_complete(std::int32_t i) const { return (state_[i] & kComplete) != 0; }
   bool lists_all(std::int32_t i) const;
   List list(std::int32_t i) const;
   void renew(std::int32_t i);
@@ -62,15 +73,15 @@ class KeptLists {
   ListNames names_;
   const std::vector<std::int32_t>& kept_;
   Watch& watch_;
-  std::int64_t length_;                // of a list computed here
-  std::int64_t longest_;               // that lists may become where they wear out fast
-  std::int64_t n_renewals_ = 0;        // scans of all kept rows since the last search
-  std::int64_t n_kept_then_;           // kept rows at the last search
-  std::vector<std::int32_t> first_;    // where in its list a row's first kept neighbour can be
-  std::vector<std::int32_t> renewed_;  // place of a row's renewed list, -1: it is the graph's
-  std::vector<std::vector<std::int32_t>> renewed_ids_;
-  std::vector<std::vector<float>> renewed_similarities_;
-  std::vector<char> complete_;  // the list holds every row that was kept when it was made
+  std::int64_t length_;                         // of a list computed here
+  std::int64_t longest_;                        // that lists may become where they wear out fast
+  std::int64_t n_renewals_ = 0;                 // scans of all kept rows since the last search
+  std::int64_t n_kept_then_;                    // kept rows at the last search
+  std::vector<std::int32_t> first_;             // where in its list a row's first kept neighbour can be
+  static constexpr std::uint8_t kComplete = 1;  // the list holds every row that was kept when it was made
+  static constexpr std::uint8_t kRenewed = 2;   // the list is the one in renewed_, not the graph's
+  std::vector<std::uint8_t> state_;             // of each row's list
+  std::unordered_map<std::int32_t, RenewedList> renewed_;
   std::vector<std::int64_t> all_indptr_;
   std::vector<std::int32_t> all_ids_;
   std::vector<float> all_similarities_;

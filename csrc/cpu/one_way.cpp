@@ -6,15 +6,21 @@
 #include "thread_team.hpp"
 
 namespace pyredund::cpu {
-OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& watch) {
+
+OneWay edges_one_way(const NeighborGraph& graph, const std::int32_t* weights, int n_threads, const Watch& watch) {
   const std::int64_t n = graph.n_rows;
   // Lists are the beginning of a ranking by similarity descending, then row ascending: v lists u if u is not beyond the
   // end of v's list.
   std::vector<OneWay::Edge> last(static_cast<std::size_t>(n));
   for (std::int64_t v = 0; v < n; ++v) {
     const std::int64_t end = graph.indptr[v + 1];
-    last[v] = end == graph.indptr[v] ? OneWay::Edge{2.0f, -1}
-                                     : OneWay::Edge{graph.similarities[end - 1], graph.indices[end - 1]};
+    if (is_copy(weights, v)) {
+      last[v] = {-2.0f, -1};  // as if it listed everything
+    } else if (end == graph.indptr[v]) {
+      last[v] = {2.0f, -1};
+    } else {
+      last[v] = {graph.similarities[end - 1], graph.indices[end - 1]};
+    }
   }
   const auto is_one_way = [&](std::int64_t u, std::int64_t e) {
     const OneWay::Edge& end = last[graph.indices[e]];
@@ -29,6 +35,7 @@ OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& wat
     std::int32_t* const count = counts[part].data();
     for (std::int64_t u = begin; u < end; ++u) {
       if (u % 4096 == 0) check(watch);
+      if (is_copy(weights, u)) continue;
       for (std::int64_t e = graph.indptr[u]; e < graph.indptr[u + 1]; ++e) {
         count[graph.indices[e]] += is_one_way(u, e) ? 1 : 0;
       }
@@ -46,6 +53,7 @@ OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& wat
     std::int32_t* const next = counts[part].data();
     for (std::int64_t u = begin; u < end; ++u) {
       if (u % 4096 == 0) check(watch);
+      if (is_copy(weights, u)) continue;
       for (std::int64_t e = graph.indptr[u]; e < graph.indptr[u + 1]; ++e) {
         const std::int32_t v = graph.indices[e];
         if (is_one_way(u, e)) {

@@ -22,6 +22,9 @@ struct OneWay {
   std::unique_ptr<Edge[]> edges;  // indptr.back() of them
 };
 
-OneWay edges_one_way(const NeighborGraph& graph, int n_threads, const Watch& watch);
+// Rows with weights below 0 are copies of others, and have no edges here (null: there are none).
+inline bool is_copy(const std::int32_t* weights, std::int64_t row) { return weights != nullptr && weights[row] < 0; }
+
+OneWay edges_one_way(const NeighborGraph& graph, const std::int32_t* weights, int n_threads, const Watch& watch);
 
 }  // namespace pyredund::cpu

@@ -14,7 +14,7 @@ namespace pyredund::cpu {
 struct KeptRows {
   std::int64_t n_rows;
   const std::int32_t* class_of;
-  const std::int64_t* member_ptr;
+  const std::int32_t* member_ptr;
   const std::int32_t* members;
   const std::uint8_t* must_keep;  // of every row
   const std::int64_t* weights;    // of the classes in the sum that exchanges are to raise

@@ -9,11 +9,11 @@
 namespace pyredund::cpu {
 namespace {
 
+// The next row of a class that may go. Two of them fit into half a cache line, which is why its row and priority are
+// looked up: only ties ask for them.
 struct Candidate {
   std::int64_t cost;  // never above the true cost: costs only grow while rows go
-  std::int32_t priority;
-  float second;  // similarity to the second nearest row
-  std::int32_t row;
+  float second;       // similarity to the second nearest row
   std::int32_t cls;
 };
 
@@ -22,56 +22,50 @@ struct Move {
   Neighbor to;
 };
 
-// Orders a heap whose front is the candidate that goes first.
-bool goes_later(const Candidate& a, const Candidate& b) {
-  if (a.cost != b.cost) return a.cost > b.cost;
-  if (a.priority != b.priority) return a.priority > b.priority;
-  if (a.second != b.second) return a.second > b.second;
-  return a.row < b.row;
-}
+// A class without a live row, among those that one class serves.
+struct Served {
+  std::int32_t next;  // class; -1: this is the last
+  float similarity;   // to the class that serves it
+};
 
 class Removal {
  public:
-  Removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
-          const RowClasses& classes, std::int64_t room, Watch& watch)
+  Removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, bool of_rows, const RowClasses& classes,
+          std::int64_t n_remove, std::int64_t room, Watch& watch)
       : n_classes_(rows.rows),
         classes_(classes),
+        lowest_(lowest_behind(classes, rows.rows)),
         live_(static_cast<std::size_t>(rows.rows)),
-        lists_(plan, rows, graph, names, live_, room, watch),
+        lists_(plan, rows, graph,
+               of_rows ? ListNames{classes.member_ptr, lowest_.data(), classes.class_of} : ListNames{}, live_, room,
+               watch),
         first_served_(static_cast<std::size_t>(rows.rows), -1),
-        next_served_(static_cast<std::size_t>(rows.rows), -1),
-        similarity_(static_cast<std::size_t>(rows.rows), 1.0f),
         watch_(watch) {
-    for (std::int32_t c = 0; c < n_classes_; ++c) live_[c] = size(c);
-    has_identical_rows_ = classes.member_ptr[n_classes_] != n_classes_;
-    if (has_identical_rows_) {
-      lowest_.assign(classes.members, classes.members + classes.member_ptr[n_classes_]);
-      for (std::int32_t c = 0; c < n_classes_; ++c) {
-        for (std::int64_t m = classes.member_ptr[c + 1] - 2; m >= classes.member_ptr[c]; --m) {
-          lowest_[m] = std::min(lowest_[m], lowest_[m + 1]);
-        }
-      }
-    }
+    served_.reserve(static_cast<std::size_t>(std::min(n_remove, n_classes_)));
+    log_.removed.reserve(static_cast<std::size_t>(n_remove));
+    log_.costs.reserve(static_cast<std::size_t>(n_remove));
+    log_.moved_ptr.reserve(static_cast<std::size_t>(n_remove + 1));
+    for (std::int32_t c = 0; c < n_classes_; ++c) live_[c] = classes.size(c);
     heap_.reserve(static_cast<std::size_t>(n_classes_));
     for (std::int32_t c = 0; c < n_classes_; ++c) {
       if (c % 4096 == 0) check(watch);
-      if (classes.removable[c] == 0) continue;
-      heap_.push_back(candidate(c, second_similarity(c)));
-      if (live_[c] == 1) heap_.back().cost = cost_of(c);  // or else every candidate would come up once to learn it
+      if (!classes.may_go(c, 0)) continue;
+      // Or else every candidate would come up once to learn what it costs.
+      heap_.push_back({live_[c] == 1 ? cost_of(c) : 0, second_similarity(c), c});
     }
-    std::make_heap(heap_.begin(), heap_.end(), goes_later);
+    std::make_heap(heap_.begin(), heap_.end(), GoesLater{*this});
   }
 
   RemovalLog run(std::int64_t n_remove) {
     watch_.total = n_remove;
     while (static_cast<std::int64_t>(log_.removed.size()) < n_remove) {
       check(watch_);
-      std::pop_heap(heap_.begin(), heap_.end(), goes_later);
+      std::pop_heap(heap_.begin(), heap_.end(), GoesLater{*this});
       Candidate& next = heap_.back();
       const std::int64_t cost = live_[next.cls] > 1 ? 0 : cost_of(next.cls);
       if (cost > next.cost) {
         next.cost = cost;
-        std::push_heap(heap_.begin(), heap_.end(), goes_later);
+        std::push_heap(heap_.begin(), heap_.end(), GoesLater{*this});
         continue;
       }
       const Candidate gone = next;
@@ -83,48 +77,72 @@ class Removal {
   }
 
  private:
-  std::int32_t size(std::int32_t c) const {
-    return static_cast<std::int32_t>(classes_.member_ptr[c + 1] - classes_.member_ptr[c]);
+  // The lowest of each member and those that go after it; empty where no two rows are identical.
+  static std::vector<std::int32_t> lowest_behind(const RowClasses& classes, std::int64_t n_classes) {
+    if (classes.member_ptr == nullptr) return {};
+    std::vector<std::int32_t> lowest(classes.members, classes.members + classes.member_ptr[n_classes]);
+    for (std::int64_t c = 0; c < n_classes; ++c) {
+      for (std::int32_t m = classes.member_ptr[c + 1] - 2; m >= classes.member_ptr[c]; --m) {
+        lowest[m] = std::min(lowest[m], lowest[m + 1]);
+      }
+    }
+    return lowest;
   }
-  std::int64_t gone(std::int32_t c) const { return size(c) - live_[c]; }
-  std::int32_t lowest_live(std::int32_t c) const { return lowest_[classes_.member_ptr[c] + gone(c)]; }
 
-  Candidate candidate(std::int32_t c, float second) const {
-    const std::int32_t row = classes_.members[classes_.member_ptr[c] + gone(c)];
-    return {0, classes_.priority[row], second, row, c};
-  }
+  // Orders a heap whose front is the candidate that goes first.
+  struct GoesLater {
+    const Removal& all;
+
+    bool operator()(const Candidate& a, const Candidate& b) const {
+      if (a.cost != b.cost) return a.cost > b.cost;
+      const std::int32_t row_a = all.row_of(a.cls), row_b = all.row_of(b.cls);
+      const std::int32_t* const priority = all.classes_.priority;
+      if (priority != nullptr && priority[row_a] != priority[row_b]) return priority[row_a] > priority[row_b];
+      if (a.second != b.second) return a.second > b.second;
+      return row_a < row_b;
+    }
+  };
+
+  bool has_identical_rows() const { return classes_.member_ptr != nullptr; }
+  std::int32_t gone(std::int32_t c) const { return classes_.size(c) - live_[c]; }
+  std::int32_t lowest_live(std::int32_t c) const { return lowest_[classes_.member_ptr[c] + gone(c)]; }
+  // The row of a class with live ones that goes next.
+  std::int32_t row_of(std::int32_t c) const { return classes_.member(c, gone(c)); }
+  Served& served(std::int32_t c) { return served_[static_cast<std::size_t>(-1 - live_[c])]; }
 
   // Similarity of class c to the second nearest row of another class, in the full set; -1 where there is
   // none.
   float second_similarity(std::int32_t c) {
     const Neighbor nearest = lists_.nearest(c);
-    if (nearest.id >= 0 && size(nearest.id) > 1) return nearest.similarity;
+    if (nearest.id >= 0 && classes_.size(nearest.id) > 1) return nearest.similarity;
     return nearest.id < 0 ? -1.0f : lists_.nearest(c, nearest.id).similarity;
   }
 
   // What all rows lose together when the last live row of class c goes.
   std::int64_t cost_of(std::int32_t c) {
-    std::int64_t cost = classes_.weights[c] * (kOneInUnits - in_units(lists_.nearest(c).similarity));
-    for (std::int32_t i = first_served_[c]; i >= 0; i = next_served_[i]) {
-      cost += classes_.weights[i] * (in_units(similarity_[i]) - in_units(lists_.nearest(i, c).similarity));
+    std::int64_t cost = classes_.weight(c) * (kOneInUnits - in_units(lists_.nearest(c).similarity));
+    for (std::int32_t i = first_served_[c]; i >= 0; i = served(i).next) {
+      cost += classes_.weight(i) * (in_units(served(i).similarity) - in_units(lists_.nearest(i, c).similarity));
     }
     return cost;
   }
 
   void take_away(const Candidate& candidate_gone) {
     const std::int32_t c = candidate_gone.cls;
-    log_.removed.push_back(candidate_gone.row);
+    log_.removed.push_back(row_of(c));
     log_.costs.push_back(candidate_gone.cost);
-    const std::int32_t lowest_before = has_identical_rows_ ? lowest_live(c) : -1;
-    --live_[c];
-    if (live_[c] == 0) {
+    if (live_[c] == 1) {
+      served_.push_back({-1, 1.0f});
+      live_[c] = -static_cast<std::int32_t>(served_.size());
       serve_others_of(c);
       assign(c);
     } else {
+      const std::int32_t lowest_before = lowest_live(c);
+      --live_[c];
       if (lowest_live(c) != lowest_before) serve_others_of(c);  // a tie may now go to another class
-      if (gone(c) < classes_.removable[c]) {
-        heap_.push_back(candidate(c, candidate_gone.second));
-        std::push_heap(heap_.begin(), heap_.end(), goes_later);
+      if (classes_.may_go(c, gone(c))) {
+        heap_.push_back({0, candidate_gone.second, c});
+        std::push_heap(heap_.begin(), heap_.end(), GoesLater{*this});
       }
     }
     sort_moves();
@@ -152,7 +170,7 @@ class Removal {
     std::int32_t i = first_served_[c];
     first_served_[c] = -1;
     while (i >= 0) {
-      const std::int32_t next = next_served_[i];
+      const std::int32_t next = served(i).next;
       assign(i);
       i = next;
     }
@@ -163,7 +181,7 @@ class Removal {
   void assign(std::int32_t i) {
     Neighbor nearest = lists_.nearest(i);
     if (nearest.id < 0) throw std::logic_error("no row is kept that could stand for a removed one");
-    if (has_identical_rows_) {  // otherwise lists are ordered by row already
+    if (has_identical_rows()) {  // otherwise lists are ordered by row already
       const auto take_lower = [&](std::int32_t c) {
         if (lowest_live(c) < lowest_live(nearest.id)) nearest.id = c;
       };
@@ -171,8 +189,7 @@ class Removal {
       const auto has_lowest = [&] { return lowest_live(nearest.id) == lowest_[classes_.member_ptr[nearest.id]]; };
       lists_.for_each_tied(i, nearest.similarity, take_lower, has_lowest);
     }
-    similarity_[i] = nearest.similarity;
-    next_served_[i] = first_served_[nearest.id];
+    served(i) = {first_served_[nearest.id], nearest.similarity};
     first_served_[nearest.id] = i;
     log_.moved.push_back(i);
     log_.nearest.push_back(nearest.id);
@@ -181,13 +198,11 @@ class Removal {
 
   std::int64_t n_classes_;
   const RowClasses& classes_;
-  std::vector<std::int32_t> live_;  // rows of each class that are kept
+  std::vector<std::int32_t> lowest_;
+  std::vector<std::int32_t> live_;  // rows of each class that are kept; -1 - s where none is, which is then served_[s]
   KeptLists lists_;
   std::vector<std::int32_t> first_served_;  // classes without a live row, linked behind the class that serves them
-  std::vector<std::int32_t> next_served_;
-  std::vector<float> similarity_;     // of such a class to the class that serves it
-  std::vector<std::int32_t> lowest_;  // lowest of each member and those that go after it
-  bool has_identical_rows_ = false;
+  std::vector<Served> served_;
   std::vector<Candidate> heap_;  // one candidate a class
   std::vector<Move> moves_;      // of one step
   RemovalLog log_;
@@ -196,10 +211,10 @@ class Removal {
 
 }  // namespace
 
-RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, ListNames names,
+RemovalLog removal(const SearchPlan& plan, MatrixView rows, const NeighborGraph& graph, bool of_rows,
                    const RowClasses& classes, std::int64_t n_remove, std::int64_t room, Watch& watch) {
   if (n_remove == 0) return {};
-  return Removal(plan, rows, graph, names, classes, room, watch).run(n_remove);
+  return Removal(plan, rows, graph, of_rows, classes, n_remove, room, watch).run(n_remove);
 }
 
 }  // namespace pyredund::cpu
