@@ -1,4 +1,5 @@
 #include "core.hpp"
+#include "cpu/check_lists.hpp"
 #include "cpu/identical_rows.hpp"
 #include "cpu/instruction_set.hpp"
 #include "cpu/tile_scan.hpp"
@@ -82,6 +83,11 @@ void expand_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& 
   });
 }
 
+void check_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices) {
+  const NeighborGraph graph{indptr.data(), indices.data(), nullptr, indptr.size() - 1};
+  run_interruptibly(py::none(), [&](Watch& watch) { cpu::check_lists(graph, watch); });
+}
+
 // (indptr, indices, similarities) of the distinct rows.
 py::tuple collapse_lists(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                          const Array<float>& similarities, const Array<std::int32_t>& class_of,
@@ -132,6 +138,7 @@ void bind_unit_rows(py::module_& module) {
              arg("similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert(), arg("self_join"), arg("out_indptr").noconvert(),
              arg("out_indices").noconvert(), arg("out_similarities").noconvert());
+  module.def("check_lists", &check_lists, arg("indptr").noconvert(), arg("indices").noconvert());
   module.def("collapse_lists", &collapse_lists, arg("indptr").noconvert(), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("class_of").noconvert(), arg("member_ptr").noconvert(),
              arg("members").noconvert());

@@ -17,6 +17,25 @@ Array<T> part_of(const pybind11::tuple& parts, std::size_t index) {
   return parts[index].cast<Array<T>>();  // no copy, and the tuple keeps it alive
 }
 
+// Refuses sizes that would have kernels read beyond rows.
+inline void check_sketch(const cpu::Sketch& sketch) {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw pybind11::value_error(std::string("a sketch must have ") + what);
+  };
+  require(sketch.dim > 0 && sketch.dim <= 256 && sketch.dim % 4 == 0, "rows of 4, 8, ... or 256 bytes");
+  require(sketch.block > 0, "blocks of at least one row");
+  require(sketch.z_dim > 0 && sketch.z_dim <= sketch.z_stride, "centres that hold all coordinates");
+  std::int64_t before = sketch.z_stride;
+  for (const std::int64_t length : sketch.lengths) {
+    require(length >= before && length % 8 == 0, "ascending lengths of whole groups of 8");
+    before = length + 1;
+  }
+  const auto n_lengths = static_cast<std::int64_t>(sketch.lengths.size());
+  require(n_lengths == 0 || sketch.lengths.back() + n_lengths - 1 <= sketch.bounds_stride,
+          "bounds that hold all lengths and the norms beyond them");
+  require(sketch.words_stride % cpu::kWordsTogether == 0, "whole groups of words");
+}
+
 // `sketch` is None or the named tuple of _sketch.py: arrays and numbers of sketch.hpp, None where a part is absent.
 inline cpu::Sketch view_sketch(const pybind11::object& sketch) {
   if (sketch.is_none()) return {};
@@ -51,6 +70,7 @@ inline cpu::Sketch view_sketch(const pybind11::object& sketch) {
     view.words_stride = part_of<std::int16_t>(parts, 15).shape(1);
     view.word_errors = part_of<float>(parts, 16).mutable_data();
   }
+  check_sketch(view);
   return view;
 }
 

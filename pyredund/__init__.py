@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 try:
-    from pyredund import _core  # noqa: F401
+    import pyredund._core  # noqa: F401
 except ImportError as error:
     raise ImportError(
         f"pyredund's compiled core is missing beside {__file__}: in the source folder, work from another folder or "

@@ -52,7 +52,7 @@ def count_to_keep(keep: object, n: int, *, name: str = "keep", of: str = "rows")
     if isinstance(keep, (float, np.floating)):
         share = float(keep)
         if not 0.0 < share <= 1.0:
-            raise ValueError(f"{name} as a share must be in (0, 1], got {keep!r}; a count must be an int")
+            raise ValueError(f"{name} as a share must be in (0, 1], got {keep!r}; a count of {of} has no decimal point")
         # repr is the decimal number that the user wrote: 0.29 of 50 is 14.5, which rounds to 15, though 0.29 * 50 is
         # 14.499999999999998 in binary.
         from fractions import Fraction

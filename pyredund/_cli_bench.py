@@ -28,7 +28,9 @@ def _shares(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=input_file)
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=input_file
+)
 @click.option(
     "--keep",
     metavar="SHARE|COUNT",
@@ -46,7 +48,9 @@ def _shares(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="A label for each row, .txt (one a line) or .npy: adds selection class by class, and the balance of classes.",
 )
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="One to compare; may be given several times.")
-@click.option("--list", "listed", is_flag=True, help="Only list the names, and whether they are installed.")
+@click.option(
+    "--list", "listed", is_flag=True, help="Only list the names, and whether they are installed; needs no FILE."
+)
 @click.option("--rows", type=click.IntRange(min=2), help="Take a random sample of so many rows.")
 @click.option(
     "--scaling", is_flag=True, help="Instead: agglomerative clustering against the number of rows, each to its limits."
@@ -74,7 +78,7 @@ def _shares(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option("--json", "as_json", is_flag=True, help="Print numbers for machines instead of tables.")
 @quiet_option
 def bench(
-    file: Path,
+    file: Path | None,
     keep: list[float | int],
     groups: Path | None,
     methods: tuple[str, ...],
@@ -111,6 +115,8 @@ def bench(
         for name, contender in known.items():
             click.echo(name if contender.installed else f"{name} (not installed)")
         return
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
     embeddings = _embeddings_file.read_embeddings(file, array)
     labels = None if groups is None else _row_files.read_labels(groups)
     if labels is not None and labels.shape != embeddings.shape[:1]:

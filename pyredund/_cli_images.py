@@ -192,6 +192,10 @@ def _embedded(
         embedder = pyredund.Embedder.load(model)
     else:
         embedder = pyredund.Embedder()
+        from pyredund.embed.train import CHECKPOINT
+
+        if work is not None and (work / CHECKPOINT).is_file():
+            _say(f"Going on with the training that {work} holds", quiet)
         try:
             embedder.fit(folder, epochs=epochs, checkpoint=work, resume=work is not None, progress=_shown(quiet))
         except ValueError as error:  # in the words of the command line

@@ -68,6 +68,7 @@ def expand_lists(
     out_indices: NDArray[np.int32],
     out_similarities: NDArray[np.float32],
 ) -> None: ...
+def check_lists(indptr: NDArray[np.int64], indices: NDArray[np.int32]) -> None: ...
 def collapse_lists(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENDINGS = (".npy", ".npz", ".csv")
+NO_COORDINATES = ("id", "index", "row", "label", "class", "target")
+FEW_ROWS = 10  # that may count by chance
 
 
 def read_embeddings(path: Path, array: str | None = None) -> NDArray[Any]:
@@ -70,7 +72,9 @@ def _read_csv(path: Path) -> NDArray[np.float64]:
     try:
         first_line, first = _first_row(path)
         header = not any(_is_number(field) for field in first)
-        if not header:
+        if header:
+            _check_names(path, first)
+        else:
             _check_first(path, first_line, first)
         skipped = first_line if header else 0
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -83,10 +87,12 @@ def _read_csv(path: Path) -> NDArray[np.float64]:
             "encoding": "utf-8-sig",
         }
         try:
-            return np.loadtxt(path, dtype=np.float64, ndmin=2, skiprows=skipped, **options)
+            rows: NDArray[np.float64] = np.loadtxt(path, dtype=np.float64, ndmin=2, skiprows=skipped, **options)
         except ValueError as error:
             _explain(path, skipped, error)
             raise
+        _check_counting(path, rows)
+        return rows
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} cannot be read as .csv: it is no UTF-8 text ({error.reason})") from None
 
@@ -98,6 +104,28 @@ def _first_row(path: Path) -> tuple[int, list[str]]:
             if fields:
                 return reader.line_num, fields
     raise ValueError(f"{path} is empty")
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    """Refuse a column that its name says is no coordinate: its numbers would drown the others."""
+    for column, name in enumerate(names, start=1):
+        if name.strip().lower() in NO_COORDINATES:
+            raise ValueError(
+                f"{path}, column {column} is named {name.strip()!r}, and every column is taken for a coordinate: leave "
+                f"it out (rows are numbered from 0), or rename it if it is one"
+            )
+
+
+def _check_counting(path: Path, rows: NDArray[np.float64]) -> None:
+    """Refuse a column that numbers the rows."""
+    if len(rows) < FEW_ROWS or rows.shape[1] < 2:
+        return
+    counting = np.flatnonzero((np.diff(rows, axis=0) == 1).all(axis=0))
+    if len(counting):
+        raise ValueError(
+            f"{path}, column {counting[0] + 1} counts {rows[0, counting[0]]:.0f}, {rows[1, counting[0]]:.0f}, ..., and "
+            f"every column is taken for a coordinate: leave row numbers out, rows are numbered from 0"
+        )
 
 
 def _check_first(path: Path, line: int, fields: list[str]) -> None:

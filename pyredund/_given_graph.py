@@ -24,11 +24,7 @@ def check_graph(graph: object, n: int) -> NeighborGraph:
             f"graph must join the {n} rows of embeddings with each other, got {graph.n_rows} rows and "
             f"{graph.n_columns} columns"
         )
-    for start in range(0, n, ROWS_AT_ONCE):  # the numbers of the rows, once an edge, would be half a graph more
-        indptr = graph.indptr[start : start + ROWS_AT_ONCE + 1]
-        own = np.repeat(np.arange(start, start + len(indptr) - 1, dtype=np.int32), np.diff(indptr))
-        if (graph.indices[indptr[0] : indptr[-1]] == own).any():
-            raise ValueError("graph must not list a row among its own neighbours")
+    _core.check_lists(graph.indptr, graph.indices)
     return graph
 
 

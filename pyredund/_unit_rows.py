@@ -156,4 +156,7 @@ def _normalize(name: str, source: RowSource, engine: Engine, matrix: NDArray[np.
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):
         shown = ", ".join(str(row) for row in bad[:5]) + (", ..." if len(bad) > 5 else "")
-        raise ValueError(f"{name} must be finite: {len(bad)} of {source.rows} rows hold NaN or infinity (rows {shown})")
+        which = (
+            f"rows hold NaN or infinity (rows {shown})" if len(bad) > 1 else f"rows holds NaN or infinity (row {shown})"
+        )
+        raise ValueError(f"{name} must be finite: {len(bad)} of {source.rows} {which}")

@@ -52,7 +52,7 @@ def test_curves(file: Path, tmp_path: Path) -> None:
 
 
 def test_list_of_names(file: Path) -> None:
-    assert "pyredund removal" in succeed("bench", file, "--list").stdout.splitlines()
+    assert "pyredund removal" in succeed("bench", "--list").stdout.splitlines()
     assert "textbook" in succeed("bench", file, "--list", "--scaling").stdout.splitlines()
 
 

@@ -82,7 +82,10 @@ def test_csv_with_and_without_header(tmp_path: Path, embeddings: NDArray[np.floa
         ("name,0.5,1\nx,1,2\n", "line 1, column 1: 'name' is not a number, though others in the line are"),
         (",0,1,2\n0,.1,.2,.3\n", "line 1, column 1: '' is not a number, though others in the line are"),
         ("0,1,2\n.1,.2,.3\n", "line 1 counts 0, 1, 2, ... and may be column names"),
-        ("1,2\nnan,4\n", "embeddings must be finite: 1 of 2 rows hold NaN or infinity (rows 1)"),
+        ("id,a,b\n7,1,2\n3,4,5\n", "column 1 is named 'id', and every column is taken for a coordinate"),
+        ("a,b,Label\n1,2,0\n4,5,1\n", "column 3 is named 'Label'"),
+        ("".join(f"{i % 3},{i + 5}\n" for i in range(12)), "column 2 counts 5, 6, ..., and every column"),
+        ("1,2\nnan,4\n", "embeddings must be finite: 1 of 2 rows holds NaN or infinity (row 1)"),
     ],
 )
 def test_bad_csv_names_the_line(tmp_path: Path, text: str, message: str) -> None:

@@ -143,7 +143,7 @@ def test_embeddings_are_read_where_they_lie(name: str, dtype: Any, emulated: Mod
 def test_embeddings_on_a_device_are_checked_like_others(emulated: ModuleType) -> None:
     x = np.ones((6, 3))
     x[4, 1] = np.nan
-    with pytest.raises(ValueError, match=r"embeddings must be finite: 1 of 6 rows hold NaN or infinity \(rows 4\)"):
+    with pytest.raises(ValueError, match=r"embeddings must be finite: 1 of 6 rows holds NaN or infinity \(row 4\)"):
         pyredund.knn_graph(OnDevice(x), 2, device="cuda")
     with pytest.raises(ValueError, match="k must be at most 5"):
         pyredund.knn_graph(OnDevice(x), 6, device="cuda")

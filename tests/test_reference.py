@@ -104,7 +104,7 @@ def test_mistakes_get_a_sentence() -> None:
     x = smooth(12)
     with pytest.raises(ValueError, match="reference must have as many coordinates per row as embeddings, 5"):
         pyredund.select(x, 6, reference=np.ones((3, 4)))
-    with pytest.raises(ValueError, match=r"reference must be finite: 1 of 3 rows hold NaN or infinity \(rows 1\)"):
+    with pytest.raises(ValueError, match=r"reference must be finite: 1 of 3 rows holds NaN or infinity \(row 1\)"):
         pyredund.select(x, 6, reference=[[1] * 5, [np.nan] * 5, [2] * 5])
     with pytest.raises(ValueError, match="graph must be None with reference"):
         pyredund.select(x, 6, reference=x, graph=pyredund.knn_graph(x))

@@ -81,6 +81,29 @@ def test_a_sketch_loses_no_neighbour_among_ties(name: str) -> None:
         np.testing.assert_array_equal(graph.indices.reshape(90, 7), knn(similarity_matrix(x), 7, exclude_self=True)[0])
 
 
+def test_sizes_that_would_read_beyond_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = units(low_rank(300, 96))
+    layout = layout_of(rows, 5, ALWAYS)
+    if layout is None:
+        pytest.skip("no instruction set here scans bytes")
+    with rows.arranged(layout.order, ALWAYS):
+        sketch = sketch_of(rows, layout, ALWAYS)
+    assert sketch is not None
+    assert sketch.bounds is not None
+    assert sketch.lengths
+    last = sketch.lengths[-1]
+    for wrong in (
+        {"lengths": (sketch.bounds.shape[1] + 8,)},
+        {"lengths": (last + 1,)},
+        {"lengths": (last, last)},
+        {"z_dim": sketch.centres.shape[1] + 1},
+        {"block": 0},
+    ):
+        monkeypatch.setattr("pyredund._knn_graph.sketch_of", lambda *_, wrong=wrong: sketch._replace(**wrong))
+        with pytest.raises(ValueError, match="a sketch must have"):
+            search(rows, 5, ALWAYS)
+
+
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("dim", [2, 64, 300])
 def test_every_pair_keeps_to_the_margins(name: str, dim: int, isa: str) -> None:

@@ -42,20 +42,7 @@ KeptLists::KeptLists(const SearchPlan& plan, MatrixView rows, const NeighborGrap
   length_ = std::clamp<std::int64_t>(std::min(average, fit), 2, kLongest);
   longest_ = std::min(fit, kBytesOfLists / 8 / std::max<std::int64_t>(rows.rows, 1));
   if (fit < std::min(average, kLongest)) plan_.spare_bytes = 0;
-  check_lists();
   for (std::int32_t i = 0; i < rows.rows; ++i) state_[i] = lists_all(i) ? kComplete : 0;
-}
-
-void KeptLists::check_lists() const {
-  std::vector<std::int32_t> listed_by(static_cast<std::size_t>(graph_.n_rows), -1);
-  for (std::int32_t i = 0; i < graph_.n_rows; ++i) {
-    for (std::int64_t e = graph_.indptr[i]; e < graph_.indptr[i + 1]; ++e) {
-      std::int32_t& lister = listed_by[graph_.indices[e]];
-      if (lister == i)
-        throw std::invalid_argument("graph must not list a neighbour twice, row " + std::to_string(i) + " does");
-      lister = i;
-    }
-  }
 }
 
 // Whether the graph lists every other class for class i.

@@ -58,7 +58,6 @@ class KeptLists {
     std::vector<float> similarities;
   };
 
-  void check_lists() const;
   bool is_kept(std::int64_t i) const { return kept_[i] > 0; }
   bool is_complete(std::int32_t i) const { return (state_[i] & kComplete) != 0; }
   bool lists_all(std::int32_t i) const;
