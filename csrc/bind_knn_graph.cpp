@@ -17,10 +17,14 @@ namespace pyredund {
 namespace py = pybind11;
 namespace {
 
-Array<std::int32_t> locality_order(const Array<float>& rows, std::int64_t leaf, int n_threads) {
+constexpr std::int64_t kBriefProducts = std::int64_t{1} << 25;  // of coordinates, some 0.5 ms on a thread
+
+Array<std::int32_t> locality_order(const Array<float>& rows, std::int64_t leaf, int n_threads, const std::string& isa) {
   const MatrixView view = view_rows(rows, rows.shape(1));
   std::vector<std::int32_t> order;
-  run_interruptibly(py::none(), [&](Watch& watch) { order = cpu::locality_order(view, leaf, n_threads, watch); });
+  const cpu::Kernels& kernels = cpu::kernels_for(isa);
+  run_interruptibly(py::none(),
+                    [&](Watch& watch) { order = cpu::locality_order(kernels, view, leaf, n_threads, watch); });
   return as_array(order);
 }
 
@@ -44,7 +48,9 @@ void products(const Array<float>& rows, const Array<float>& directions, Array<fl
   const MatrixView view = view_rows(rows, rows.shape(1)), onto = view_rows(directions, directions.shape(1));
   float* const result = out.mutable_data();
   const cpu::Kernels& kernels = cpu::kernels_for(isa);
-  run_interruptibly(py::none(), [&](Watch& watch) { cpu::products(kernels, view, onto, result, n_threads, watch); });
+  const auto compute = [&](Watch& watch) { cpu::products(kernels, view, onto, result, n_threads, watch); };
+  if (view.rows * onto.rows * onto.stride < kBriefProducts) return run_briefly(compute);
+  run_interruptibly(py::none(), compute);
 }
 
 void short_rows(const Array<float>& rows, const Array<float>& directions, double norm_slack, Array<float>& out,
@@ -128,7 +134,7 @@ void bind_knn_graph(py::module_& module) {
   module.def(
       "has_narrow_sums", [](const std::string& isa) { return cpu::kernels_for(isa).bytes.narrow_sums; }, arg("isa"));
   module.def("panel_width", [](const std::string& isa) { return cpu::kernels_for(isa).panel_width; }, arg("isa"));
-  module.def("locality_order", &locality_order, arg("rows").noconvert(), arg("leaf"), arg("n_threads"));
+  module.def("locality_order", &locality_order, arg("rows").noconvert(), arg("leaf"), arg("n_threads"), arg("isa"));
   module.def("arrange_rows", &arrange_rows, arg("rows").noconvert(), arg("order").noconvert(), arg("back"),
              arg("n_threads"));
   module.def("products", &products, arg("rows").noconvert(), arg("directions").noconvert(), arg("out").noconvert(),

@@ -28,7 +28,10 @@ void gather_rows(const Array<float>& rows, const Array<std::int32_t>& which, Arr
   const std::int32_t* const ids = which.data();
   const std::int64_t count = which.shape(0);
   float* const to = out.mutable_data();
-  run_interruptibly(py::none(), [&](Watch& watch) { cpu::gather_rows(view, ids, count, to, watch); });
+  const auto compute = [&](Watch& watch) { cpu::gather_rows(view, ids, count, to, watch); };
+  constexpr std::int64_t kBrief = std::int64_t{1} << 18;  // coordinates in memory
+  if (count * view.stride < kBrief && ScratchFile::at(view.data) == nullptr) return run_briefly(compute);
+  run_interruptibly(py::none(), compute);
 }
 
 }  // namespace

@@ -11,13 +11,15 @@ namespace py = pybind11;
 namespace {
 
 template <typename T>
-void unit_rows(const Array<T>& embeddings, Array<float>& out, Array<double>& norms, int n_threads) {
+void unit_rows(const Array<T>& embeddings, Array<float>& out, Array<double>& norms, int n_threads,
+               const std::string& isa) {
   const T* const data = embeddings.data();
   float* const rows = out.mutable_data();
   double* const norm = norms.mutable_data();
+  const cpu::Kernels& kernels = cpu::kernels_for(isa);
   const std::int64_t n = embeddings.shape(0), dim = embeddings.shape(1), stride = out.shape(1);
   run_interruptibly(py::none(),
-                    [&](Watch& watch) { cpu::unit_rows(data, n, dim, stride, rows, norm, n_threads, watch); });
+                    [&](Watch& watch) { cpu::unit_rows(kernels, data, n, dim, stride, rows, norm, n_threads, watch); });
 }
 
 std::int64_t collapse_identical_rows(Array<float>& matrix, Array<std::int32_t>& class_of) {
@@ -121,9 +123,9 @@ void similarities(const Array<float>& rows, const Array<float>& others, Array<fl
 void bind_unit_rows(py::module_& module) {
   using py::arg;
   module.def("unit_rows", &unit_rows<float>, arg("embeddings").noconvert(), arg("out").noconvert(),
-             arg("norms").noconvert(), arg("n_threads"));
+             arg("norms").noconvert(), arg("n_threads"), arg("isa"));
   module.def("unit_rows", &unit_rows<double>, arg("embeddings").noconvert(), arg("out").noconvert(),
-             arg("norms").noconvert(), arg("n_threads"));
+             arg("norms").noconvert(), arg("n_threads"), arg("isa"));
   module.def("collapse_identical_rows", &collapse_identical_rows, arg("matrix").noconvert(),
              arg("class_of").noconvert());
   module.def("member_lists", &member_lists, arg("class_of").noconvert(), arg("member_ptr").noconvert(),

@@ -64,6 +64,12 @@ void run_interruptibly(const py::object& progress, const std::function<void(Watc
   report();
 }
 
+void run_briefly(const std::function<void(Watch&)>& compute) {
+  const py::gil_scoped_release release;
+  Watch watch;
+  run_team(1, [&](int) { compute(watch); });
+}
+
 void give_back_memory() {
 #ifdef __GLIBC__
   malloc_trim(0);

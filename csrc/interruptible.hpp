@@ -13,6 +13,9 @@ namespace pyredund {
 // the callable raises stops the computation and is raised here, as is any exception of `compute`.
 void run_interruptibly(const pybind11::object& progress, const std::function<void(Watch&)>& compute);
 
+// The same for what takes a millisecond at most, on the calling thread: to start another one takes a tenth of that.
+void run_briefly(const std::function<void(Watch&)>& compute);
+
 // To be called at the end of a computation that takes several times as much as it returns: glibc keeps what a thread
 // has freed in store for that thread, out of reach of the one that goes on. Costs about a millisecond for each 10 MB.
 void give_back_memory();

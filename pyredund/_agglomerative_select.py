@@ -12,7 +12,7 @@ from pyredund._agglomerative import Clustering, cluster
 from pyredund._closest import Listed, closest_kept
 from pyredund._engine import Engine
 from pyredund._knn_graph import query
-from pyredund._neighbor_graph import NeighborGraph
+from pyredund._neighbor_graph import NeighborGraph, unchecked_graph
 from pyredund._selection import Selection
 from pyredund._unit_rows import UnitRows
 
@@ -54,7 +54,7 @@ def _listed(rows: UnitRows, clustering: Clustering, graph: NeighborGraph | None)
     indices = np.empty(2 * len(left), dtype=np.int32)
     similarities = np.empty(len(indices), dtype=np.float32)
     _core.lists_of_pairs(left, right, scores, True, indptr, indices, similarities)
-    return Listed(NeighborGraph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct), True)
+    return Listed(unchecked_graph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct), True)
 
 
 def _central(

@@ -17,7 +17,7 @@ from pyredund._engine import Engine, Progress
 from pyredund._given_graph import check_belongs, check_graph, similar_lists
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_needs, query, reference_needs
-from pyredund._neighbor_graph import NeighborGraph
+from pyredund._neighbor_graph import NeighborGraph, unchecked_graph
 from pyredund._removal import lowest_rows
 from pyredund._row_arguments import priority_ranks, row_mask
 from pyredund._scratch import Needs, within_memory
@@ -246,7 +246,7 @@ def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple
     indices = np.empty(2 * len(pairs[0]), dtype=np.int32)
     similarities = np.empty(len(indices), dtype=np.float32)
     _core.lists_of_pairs(*pairs, True, indptr, indices, similarities)
-    graph = NeighborGraph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct)
+    graph = unchecked_graph(indptr, indices, similarities, rows.n_distinct, rows.n_distinct)
     return Listed(graph, are_even=True), crowded
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyredund import _core
 from pyredund._closest import Listed
 from pyredund._engine import Engine
-from pyredund._neighbor_graph import NeighborGraph
+from pyredund._neighbor_graph import NeighborGraph, unchecked_graph
 from pyredund._unit_rows import UnitRows
 
 ROWS_AT_ONCE = 1 << 14
@@ -69,7 +69,7 @@ def distinct_graph(rows: UnitRows, graph: NeighborGraph) -> NeighborGraph:
     if rows.class_of is None:
         return graph
     arrays = _core.collapse_lists(graph.indptr, graph.indices, graph.similarities, rows.class_of, *rows.member_lists)
-    return NeighborGraph(*arrays, rows.n_distinct, rows.n_distinct)
+    return unchecked_graph(*arrays, rows.n_distinct, rows.n_distinct)
 
 
 def similar_lists(
@@ -106,7 +106,7 @@ def similar_lists(
     indices = np.empty(2 * len(row), dtype=np.int32)
     similarities = np.empty(len(indices), dtype=np.float32)
     _core.lists_of_pairs(row, other, similarity, True, indptr, indices, similarities)
-    return Listed(NeighborGraph(indptr, indices, similarities, len(first), len(first)), are_even=True), crowded
+    return Listed(unchecked_graph(indptr, indices, similarities, len(first), len(first)), are_even=True), crowded
 
 
 def _n_similar(lists: NeighborGraph, start: int, threshold: float) -> NDArray[np.int64]:

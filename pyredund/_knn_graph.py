@@ -99,7 +99,7 @@ def knn_graph(
         k = neighbor_count(k, source.rows)
         what = f"a graph of {source.rows} rows with k={k}"
         engine, _ = within_memory(what, graph_needs(source, k, engine), max_memory, engine)
-        return search(unit_rows("embeddings", source, engine), k, engine)
+        return search(unit_rows("embeddings", source, engine), k, engine, last=True)
     others = reference_source(reference, source.dim)
     if k is None:
         k = min(DEFAULT_K, others.rows)
@@ -162,22 +162,22 @@ def reference_needs(others: RowSource) -> Needs:
     return Needs(others.rows * row, others.rows * 24, others.rows * row)
 
 
-def search(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
-    """The k nearest other rows of every row, identical ones included."""
+def search(rows: UnitRows, k: int, engine: Engine, *, last: bool = False) -> NeighborGraph:
+    """The k nearest other rows of every row, identical ones included; see `fill_lists` for `last`."""
     width = min(k, max(0, rows.n_distinct - 1))
     if rows.class_of is None:
-        return search_distinct(rows, width, engine)
+        return search_distinct(rows, width, engine, last=last)
     lists = _empty_lists(rows.n_rows, k)
     # Lists of the distinct rows lie where those of all rows will, if they are as long: a second graph saved.
     distinct = _first(lists, rows.n_distinct) if width == k else _empty_lists(rows.n_distinct, width)
-    fill_lists(rows, *distinct, engine)
+    fill_lists(rows, *distinct, engine, last=last)
     return _expand(distinct, rows.class_of, rows, True, lists)
 
 
-def search_distinct(rows: UnitRows, k: int, engine: Engine) -> NeighborGraph:
-    """The k nearest other distinct rows of every distinct row."""
+def search_distinct(rows: UnitRows, k: int, engine: Engine, *, last: bool = False) -> NeighborGraph:
+    """The k nearest other distinct rows of every distinct row; see `fill_lists` for `last`."""
     lists = _empty_lists(rows.n_distinct, k)
-    fill_lists(rows, *lists, engine)
+    fill_lists(rows, *lists, engine, last=last)
     return regular_graph(*lists, rows.n_distinct)
 
 
@@ -189,8 +189,18 @@ def _first(lists: Lists, n: int) -> Lists:
     return lists[0][:n], lists[1][:n]
 
 
-def fill_lists(rows: UnitRows, indices: NDArray[np.int32], similarities: NDArray[np.float32], engine: Engine) -> None:
-    """Put the nearest other distinct rows of every distinct row into its list, as many as it takes."""
+def fill_lists(
+    rows: UnitRows,
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    engine: Engine,
+    *,
+    last: bool = False,
+) -> None:
+    """Put the nearest other distinct rows of every distinct row into its list, as many as it takes.
+
+    Where this is the `last` that is asked of the rows, they may be left in another order.
+    """
     k = indices.shape[1]
     if k == 0:
         return
@@ -221,9 +231,10 @@ def fill_lists(rows: UnitRows, indices: NDArray[np.int32], similarities: NDArray
     layout = layout_of(rows, k, engine)
     sketch = None
     if layout is not None:
-        with rows.arranged(layout.order, engine):
+        with rows.arranged(layout.order, engine) as arrangement:
             sketch = sketch_of(rows, layout, engine)
             if sketch is not None:
+                arrangement.stays = last
                 search_with(sketch)
     if sketch is None:
         search_with(None)

@@ -172,8 +172,26 @@ class NeighborGraph:
 
 
 def regular_graph(indices: NDArray[np.int32], similarities: NDArray[np.float32], n_columns: int) -> NeighborGraph:
-    """A graph in which every row has the same number of neighbours, from arrays of shape (n_rows, k)."""
+    """A graph in which every row has the same number of neighbours, from the core's arrays of shape (n_rows, k)."""
     n_rows, k = indices.shape
     indices.flags.writeable = similarities.flags.writeable = False  # so that no view of them can be made writable
     indptr = np.arange(n_rows + 1, dtype=np.int64) * k
-    return NeighborGraph(indptr, indices.reshape(-1), similarities.reshape(-1), n_rows, n_columns)
+    return unchecked_graph(indptr, indices.reshape(-1), similarities.reshape(-1), n_rows, n_columns)
+
+
+def unchecked_graph(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    n_rows: int,
+    n_columns: int,
+    threshold: float | None = None,
+) -> NeighborGraph:
+    """A graph from lists that the core has made; to check them takes a while, and a byte or two an edge."""
+    graph = object.__new__(NeighborGraph)
+    for array in (indptr, indices, similarities):
+        array.flags.writeable = False
+    parts = (indptr, indices, similarities, n_rows, n_columns, threshold)
+    for part, value in zip(fields(NeighborGraph), parts, strict=True):
+        object.__setattr__(graph, part.name, value)
+    return graph

@@ -17,7 +17,7 @@ from pyredund._engine import Engine, Progress
 from pyredund._inputs import reference_source, row_source
 from pyredund._knn_graph import graph_needs, reference_needs
 from pyredund._memory import readable
-from pyredund._neighbor_graph import NeighborGraph
+from pyredund._neighbor_graph import NeighborGraph, unchecked_graph
 from pyredund._scratch import Needs, within_memory
 from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
@@ -150,7 +150,7 @@ def _graph_of(
     _core.lists_of_pairs(*pairs, self_join, indptr, indices, similarities)
     del pairs
     if rows.class_of is None and columns.class_of is None:
-        return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)
+        return unchecked_graph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)
     return _expand(rows, columns, self_join, (indptr, indices, similarities), threshold, room)
 
 
@@ -236,4 +236,4 @@ def _expand(
         raise _too_many(rows, threshold, str(n_edges), n_edges * EDGE_BYTES, room)
     indices, similarities = np.empty(n_edges, dtype=np.int32), np.empty(n_edges, dtype=np.float32)
     _core.expand_lists(*given, indptr, indices, similarities)
-    return NeighborGraph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)
+    return unchecked_graph(indptr, indices, similarities, rows.n_rows, columns.n_rows, threshold)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyredund import _core
 from pyredund._engine import Engine
 from pyredund._knn_graph import query
-from pyredund._neighbor_graph import NeighborGraph
+from pyredund._neighbor_graph import NeighborGraph, unchecked_graph
 from pyredund._unit_rows import UnitRows
 
 KEPT_WANTED = 3  # in each row's list: two decide what an exchange brings, the third lasts when one of them goes
@@ -82,4 +82,4 @@ def _reaching(rows: UnitRows, graph: NeighborGraph, kept_classes: NDArray[np.int
     for row, ids, similarities_of_row in longer:
         indices[indptr[row] : indptr[row + 1]] = ids
         scores[indptr[row] : indptr[row + 1]] = similarities_of_row
-    return NeighborGraph(indptr, indices, scores, rows.n_distinct, rows.n_distinct)
+    return unchecked_graph(indptr, indices, scores, rows.n_distinct, rows.n_distinct)

@@ -116,7 +116,7 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     short = np.empty((n, SHORT), dtype=np.float32)
     _core.short_rows(rows.matrix, directions.matrix, directions.norm_slack, short, engine.n_threads, engine.isa)
     width = _core.panel_width(engine.isa)
-    order = _core.locality_order(short, width, engine.n_threads)
+    order = _core.locality_order(short, width, engine.n_threads, engine.isa)
     cells = engine.large_floats(n, SHORT)
     _core.gather_rows(short, order, cells)
     del short
@@ -175,11 +175,11 @@ def _typical_margin(blocks: Sequence[Floats | Doubles], engine: Engine) -> float
     """What rounding to bytes adds to the bound of a typical pair, by rows of a few blocks."""
     margins = []
     for z in blocks:
-        norms = np.linalg.norm(z - z.mean(axis=0), axis=1)
-        length = z.shape[1]
+        centred, length = z - z.mean(axis=0), z.shape[1]
+        norms = np.sqrt(np.einsum("ij,ij->i", centred, centred))
         finest = 225.0 if _core.has_narrow_sums(engine.isa) else np.inf
         step = norms.max() / min(finest, 127 * length**0.5 / 4.2)  # about as in sketch.cpp
-        margins.append(2 * float(np.median(norms)) * step * (length / 12) ** 0.5)
+        margins.append(2 * float(np.partition(norms, len(norms) // 2)[len(norms) // 2]) * step * (length / 12) ** 0.5)
     return float(np.mean(margins))
 
 
@@ -223,19 +223,22 @@ def _cost_model(layout: Layout, dim: int, engine: Engine) -> Callable[[Floats | 
 
     Where rows are `shorter`, whole rows come behind them.
     """
-    pairs = np.triu_indices(len(layout.thresholds), 1)
-    bars = np.minimum.outer(layout.thresholds, layout.thresholds)[pairs]
+    n = len(layout.thresholds)
+    bars = np.minimum.outer(layout.thresholds, layout.thresholds)
+    np.fill_diagonal(bars, np.inf)  # no row with itself
+    n_pairs = max(1, n * (n - 1))  # either way round
     exactly = SURVIVOR_COST + PRODUCT_COST * dim * (0.5 if dim >= WIDE else 1.0)
     byte_cost = BYTE_COST[_core.has_narrow_sums(engine.isa)]
 
     def cost(z: Floats | Doubles, margin: float, shorter: bool) -> float:
         narrow, length = z.astype(np.float32), z.shape[1]
-        above = products(narrow, narrow, engine)[pairs] - bars
+        above = products(narrow, narrow, engine) - bars
         scan = NEAR_COST + layout.left * (TILE_COST + byte_cost * length)
-        survive = float((above >= -margin).mean())
+        survive = np.count_nonzero(above >= -margin) / n_pairs
         if not shorter:
             return float(scan + survive * exactly)
-        return float(scan + survive * (SURVIVOR_COST + PRODUCT_COST * length) + (above >= 0).mean() * exactly)
+        scored = np.count_nonzero(above >= 0) / n_pairs
+        return float(scan + survive * (SURVIVOR_COST + PRODUCT_COST * length) + scored * exactly)
 
     return cost
 

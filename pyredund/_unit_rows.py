@@ -18,6 +18,13 @@ BLOCK_BYTES = 32 << 20  # of the input, read and converted at a time
 SCRATCH_BLOCK_BYTES = 8 << 20  # where memory is short
 
 
+@dataclass
+class Arrangement:
+    """An order of rows for a while; it `stays` where nobody will ask for the rows again."""
+
+    stays: bool = False
+
+
 @dataclass(frozen=True)
 class UnitRows:
     """Distinct unit rows and the rows that share them.
@@ -41,14 +48,15 @@ class UnitRows:
     n_rows: int
 
     @contextmanager
-    def arranged(self, order: NDArray[np.int32] | None, engine: Engine) -> Iterator[None]:
+    def arranged(self, order: NDArray[np.int32] | None, engine: Engine) -> Iterator[Arrangement]:
         """Meanwhile, `matrix` holds its rows in this order; None leaves them where they are."""
+        arrangement = Arrangement()
         if order is not None:
             _core.arrange_rows(self.matrix, order, False, engine.n_threads)
         try:
-            yield
+            yield arrangement
         finally:
-            if order is not None:
+            if order is not None and not arrangement.stays:
                 _core.arrange_rows(self.matrix, order, True, engine.n_threads)
 
     def gathered(self, which: NDArray[Any], engine: Engine) -> NDArray[np.float32]:
@@ -151,7 +159,9 @@ def _normalize(name: str, source: RowSource, engine: Engine, matrix: NDArray[np.
     rows_at_once = max(1, block_bytes // (8 * source.dim))
     for start in range(0, source.rows, rows_at_once):
         stop = min(source.rows, start + rows_at_once)
-        _core.unit_rows(source.block(start, stop), matrix[start:stop], norms[start:stop], engine.n_threads)
+        block = source.block(start, stop)
+        _core.unit_rows(block, matrix[start:stop], norms[start:stop], engine.n_threads, engine.isa)
+        del block
         source.forget()
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):

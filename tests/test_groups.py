@@ -165,7 +165,7 @@ def test_mistakes_get_a_sentence(arguments: dict[str, Any], error: type[Exceptio
 def test_rows_with_nan_are_named_by_their_own_numbers() -> None:
     x = smooth(12)
     x[7] = np.nan
-    with pytest.raises(ValueError, match=r"rows 7\)"):
+    with pytest.raises(ValueError, match=r"row 7\)"):
         pyredund.select(x, 6, groups=[0, 1, 2] * 4)
 
 

@@ -69,20 +69,23 @@ def kernel_object(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], str]:
-    """What kernel_check.cpp says of a kernel object."""
+    """What the checks say of a kernel object: the first difference, or that all is right."""
     folder = tmp_path_factory.mktemp("kernel_check")
 
     @cache
-    def check_object(isa: str) -> Path:
-        to = folder / f"check_{isa}.o"
-        run(compiler(), "-std=gnu++17", f"-DPYREDUND_ISA={isa}", f"-I{ROOT / 'csrc'}", "-c", CHECK, "-o", to)
+    def check_object(isa: str, check: Path) -> Path:
+        to = folder / f"{check.stem}_{isa}.o"
+        run(compiler(), "-std=gnu++17", f"-DPYREDUND_ISA={isa}", f"-I{ROOT / 'csrc'}", "-c", check, "-o", to)
         return to
 
     def of(isa: str, kernels: Path) -> str:
-        run(compiler(), check_object(isa), kernels, "-o", folder / "check")
-        done = subprocess.run([folder / "check"], capture_output=True, text=True, check=False, timeout=60)
-        assert (done.returncode == 0) == (done.stdout == "right\n")
-        return done.stdout.strip()
+        for check in (CHECK, CHECK.with_name("row_kernel_check.cpp")):
+            run(compiler(), check_object(isa, check), kernels, "-o", folder / "check")
+            done = subprocess.run([folder / "check"], capture_output=True, text=True, check=False, timeout=60)
+            assert (done.returncode == 0) == (done.stdout == "right\n")
+            if done.returncode != 0:
+                return done.stdout.strip()
+        return "right"
 
     return of
 
@@ -174,6 +177,13 @@ MUTATIONS = {
         "high[p] += widen(x[p] + i + 4) * widen(y[p] + i + 4)",
         "low[p] += widen(x[p] + i + 4) * widen(y[p] + i + 4)",
     ),
+    "a weighted row counts for another": ("sum2 += weights[r + 2]", "sum2 += weights[r + 1]"),
+    "the last rows have no weight": ("for (; r < n_rows; ++r, row += stride) sum0", "for (; r < 0; ++r) sum0"),
+    "a quotient keeps its sign": ("quotient + Four{};", "quotient;"),
+    "halves are taken for quarters": ("out[0] = sum[0] + sum[1];", "out[0] = sum[0] + sum[2];"),
+    "a byte leaves its range": ("value = value < most ? value : most;", ""),
+    "two narrow sums are taken for one": ("pair < 4; pair += 2", "pair < 2; pair += 2"),
+    "what rounding takes off is not counted": ("exact - value * unit;", "exact - exact * factor * unit;"),
     "lanes are added in another order": (
         "(sum[0] + sum[2]) + (sum[1] + sum[3])",
         "(sum[0] + sum[1]) + (sum[2] + sum[3])",
@@ -195,7 +205,31 @@ def test_a_kernel_with_a_mistake_is_caught(name: str, tmp_path: Path, verdict: C
     assert "differ" in verdict(isa, compile_kernels(isa, tmp_path / "kernels.o", source, tmp_path))
 
 
-SORT = KERNELS.with_name("pair_sort.hpp")
+FIRST_MUTATIONS = {
+    "nothing": ("", ""),
+    "the wrong part is searched on": ("(middle > meet ? end : begin)", "(middle > meet ? begin : end)"),
+    "the rest is left as it is": ("if (meet > begin && meet < end) std::nth_element", "if (false) std::nth_element"),
+    "a number is lost": ("*next = *middle;", ""),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_MUTATIONS)
+def test_the_smallest_come_first_and_mistakes_in_it_are_caught(name: str, tmp_path: Path) -> None:
+    done = check_with("smallest_first.hpp", "smallest_first_check.cpp", FIRST_MUTATIONS[name], tmp_path)
+    assert done == "right\n" if name == "nothing" else "differs" in done
+
+
+def check_with(header: str, check: str, mutation: tuple[str, str], folder: Path) -> str:
+    """What a check of one header prints, once the header has a mistake."""
+    flags, (right, wrong) = flags_of_each_set()["baseline"], mutation
+    source = KERNELS.with_name(header).read_text()
+    assert right in source
+    (folder / "cpu").mkdir()
+    (folder / "cpu" / header).write_text(source.replace(right, wrong, 1) if right else source)
+    run(compiler(), *flags, f"-I{folder}", CHECK.with_name(check), "-o", folder / "check")
+    return subprocess.run([folder / "check"], capture_output=True, text=True, check=False, timeout=60).stdout
+
+
 SORT_MUTATIONS = {
     "nothing": ("", ""),
     "two of a run are left out of order": ("order(b, c), order(d, e), order(f, g);", "order(b, c), order(d, e);"),
@@ -207,12 +241,5 @@ SORT_MUTATIONS = {
 
 @pytest.mark.parametrize("name", SORT_MUTATIONS)
 def test_pairs_are_sorted_and_mistakes_in_it_are_caught(name: str, tmp_path: Path) -> None:
-    flags, (right, wrong) = flags_of_each_set()["baseline"], SORT_MUTATIONS[name]
-    source = SORT.read_text()
-    assert right in source
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / SORT.name).write_text(source.replace(right, wrong, 1) if right else source)
-    check = CHECK.with_name("pair_sort_check.cpp")
-    run(compiler(), *flags, f"-I{tmp_path}", check, "-o", tmp_path / "check")
-    done = subprocess.run([tmp_path / "check"], capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == "right\n" if name == "nothing" else "differs" in done.stdout
+    done = check_with("pair_sort.hpp", "pair_sort_check.cpp", SORT_MUTATIONS[name], tmp_path)
+    assert done == "right\n" if name == "nothing" else "differs" in done

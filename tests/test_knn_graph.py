@@ -185,5 +185,5 @@ def test_a_device_that_cannot_be_is_refused(device: Any, error: type[Exception],
 def test_a_reference_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match=r"reference must have as many coordinates .*, 4, got shape \(2, 3\)"):
         pyredund.knn_graph(np.ones((5, 4)), reference=np.ones((2, 3)))
-    with pytest.raises(ValueError, match=r"reference must be finite: 1 of 2 rows .*\(rows 1\)"):
+    with pytest.raises(ValueError, match=r"reference must be finite: 1 of 2 rows .*\(row 1\)"):
         pyredund.knn_graph(np.ones((5, 2)), reference=np.array([[1, 2], [np.nan, 1]]))

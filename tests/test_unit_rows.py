@@ -124,8 +124,12 @@ def test_classes_are_those_of_numpy_unique() -> None:
     assert np.array_equal(rows.first, np.sort(np.unique(units, axis=0, return_index=True)[1]))
 
 
-def test_norms_are_summed_in_the_order_of_the_definition(dim: int) -> None:
-    x = np.random.default_rng(dim).normal(size=(50, dim))
-    norms = np.empty(50)
-    _core.unit_rows(x, np.empty((50, padded(dim)), dtype=np.float32), norms, 1)
-    assert norms.tobytes() == np.sqrt(reference.lane_sum(x * x)).tobytes()
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_norms_are_summed_in_the_order_of_the_definition(dim: int, dtype: type[np.floating], isa: str) -> None:
+    x = np.random.default_rng(dim).normal(size=(50, dim)).astype(dtype)
+    norms, units = np.empty(50), np.empty((50, padded(dim)), dtype=np.float32)
+    _core.unit_rows(x, units, norms, 1, isa)
+    wide = x.astype(np.float64)
+    assert norms.tobytes() == np.sqrt(reference.lane_sum(wide * wide)).tobytes()
+    assert units[:, :dim].tobytes() == ((wide / norms[:, None]).astype(np.float32) + np.float32(0)).tobytes()
+    assert not units[:, dim:].any()

@@ -69,7 +69,7 @@ class Traversal {
         closest_(static_cast<std::size_t>(rows.rows), {-1, -2.0f}),
         seen_(static_cast<std::size_t>(rows.rows), 0),
         state_(static_cast<std::size_t>(rows.rows), kOpen),
-        open_(plan, rows, locality_order(rows, plan.kernels->panel_width, plan.n_threads, watch)),
+        open_(plan, rows, locality_order(*plan.kernels, rows, plan.kernels->panel_width, plan.n_threads, watch)),
         bars_(static_cast<std::size_t>(rows.rows)),
         recent_(static_cast<std::size_t>(batch_ * rows.stride)) {}
 

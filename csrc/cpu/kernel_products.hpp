@@ -110,6 +110,22 @@ void multiply_word_pairs(const std::int16_t* rows, std::int64_t stride, const Su
   }
 }
 
+void weighted_sum(const float* rows, std::int64_t stride, const float* weights, std::int64_t n_rows, float* out) {
+  for (std::int64_t i = 0; i < stride; i += 8) {
+    Eight sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};  // four chains, so that additions need not wait for each other
+    const float* row = rows + i;
+    std::int64_t r = 0;
+    for (; r + 4 <= n_rows; r += 4, row += 4 * stride) {
+      sum0 += weights[r] * eight(row);
+      sum1 += weights[r + 1] * eight(row + stride);
+      sum2 += weights[r + 2] * eight(row + 2 * stride);
+      sum3 += weights[r + 3] * eight(row + 3 * stride);
+    }
+    for (; r < n_rows; ++r, row += stride) sum0 += weights[r] * eight(row);
+    *reinterpret_cast<UnalignedEight*>(out + i) = (sum0 + sum1) + (sum2 + sum3);
+  }
+}
+
 // Four rows and a few directions at once: sums stay in registers, and each direction is read once for four rows.
 #define PYREDUND_PROJECT(name, count)                                                                      \
   inline void name(const float* const* x, const float* directions, std::int64_t stride, float (*out)[4]) { \

@@ -5,6 +5,7 @@
 
 #include "cpu/kernel_cells.hpp"
 #include "cpu/kernel_products.hpp"
+#include "cpu/kernel_rounding.hpp"
 #include "cpu/kernel_vectors.hpp"
 
 namespace pyredund::cpu {
@@ -277,6 +278,10 @@ extern const Kernels PYREDUND_TABLE(PYREDUND_ISA) = {
     multiply_words,
     multiply_word_pairs,
     project,
+    weighted_sum,
+    divide,
+    half_squares,
+    round_bytes,
     multiply_panel,
     reached_by,
     mark_near,

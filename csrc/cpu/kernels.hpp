@@ -105,6 +105,21 @@ struct Kernels {
   void (*project)(const float* const* rows, std::int64_t n_rows, const float* directions, std::int64_t n_directions,
                   std::int64_t stride, float* out, std::int64_t out_stride);
 
+  // out = the sum of rows, each times its weight; `stride` is a multiple of 8.
+  void (*weighted_sum)(const float* rows, std::int64_t stride, const float* weights, std::int64_t n_rows, float* out);
+
+  // out[i] = x[i] / divisor in float64, rounded to float32, and +0 for -0.
+  void (*divide)(const float* x, std::int64_t count, double divisor, float* out);
+
+  // The squares of a row's coordinates i with i % 4 < 2, added up, and of the others; `dim` is a multiple of 4.
+  void (*half_squares)(const float* u, std::int64_t dim, double* out);
+
+  // Rounds u times `factor` to whole numbers of magnitude 127 at most, where sums are narrow so that every two of a
+  // pair (coordinates 2i and 2i + 1) have magnitudes that sum to 128 at most, and stores them plus 128. Returns the
+  // square of the length of u less those numbers times `unit`. `dim` is a multiple of 4.
+  double (*round_bytes)(const float* u, std::int64_t dim, double factor, double unit, bool narrow_sums,
+                        std::uint8_t* out);
+
   void (*multiply_panel)(const PanelProduct& job);
 
   // out[c] is a value that at least `count` of the products of column c reach, close below the count-th largest; -2.5

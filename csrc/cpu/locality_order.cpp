@@ -4,15 +4,17 @@
 #include <atomic>
 #include <cmath>
 #include <numeric>
-#include <utility>
 
+#include "cpu/pair_sort.hpp"
+#include "cpu/smallest_first.hpp"
 #include "thread_team.hpp"
 
 namespace pyredund::cpu {
 namespace {
 
-constexpr std::int64_t kSample = 512;  // rows that stand for a node
-constexpr int kIterations = 4;         // of the power method
+constexpr std::int64_t kSample = 512;    // rows that stand for a node
+constexpr std::int64_t kTogether = 256;  // rows that are projected at once
+constexpr int kIterations = 4;           // of the power method
 constexpr int kNodesPerThread = 16;
 
 struct Node {
@@ -21,8 +23,13 @@ struct Node {
 
 class Bisection {
  public:
-  Bisection(MatrixView rows, std::int64_t leaf, std::vector<std::int32_t>& order)
-      : rows_(rows), leaf_(leaf), order_(order), axis_(rows.stride), mean_(rows.stride) {}
+  Bisection(const Kernels& kernels, MatrixView rows, std::int64_t leaf, std::vector<std::int32_t>& order)
+      : kernels_(kernels),
+        rows_(rows),
+        leaf_(leaf),
+        order_(order),
+        axis_(static_cast<std::size_t>(rows.stride)),
+        along_(static_cast<std::size_t>(std::max(kSample, kTogether))) {}
 
   bool is_leaf(const Node& node) const { return node.end - node.begin <= leaf_; }
 
@@ -31,67 +38,74 @@ class Bisection {
     find_axis(node);
     const std::int64_t size = node.end - node.begin;
     keyed_.resize(static_cast<std::size_t>(size));
-    for (std::int64_t i = 0; i < size; ++i) {
-      const std::int32_t row = order_[node.begin + i];
-      keyed_[i] = {dot(rows_.row(row), axis_.data()), row};
+    const float* together[kTogether];
+    for (std::int64_t i = 0; i < size; i += kTogether) {
+      const std::int64_t count = std::min(kTogether, size - i);
+      const std::int32_t* const some = order_.data() + node.begin + i;
+      for (std::int64_t r = 0; r < count; ++r) together[r] = rows_.row(some[r]);
+      kernels_.project(together, count, axis_.data(), 1, rows_.stride, along_.data(), 1);
+      for (std::int64_t r = 0; r < count; ++r) keyed_[i + r] = pack_pair(some[r], along_[r]);
     }
     const std::int64_t leaves = (size + leaf_ - 1) / leaf_;
     const std::int64_t half = leaves / 2 * leaf_;
-    std::nth_element(keyed_.begin(), keyed_.begin() + half, keyed_.end());
-    for (std::int64_t i = 0; i < size; ++i) order_[node.begin + i] = keyed_[i].second;
+    smallest_first(keyed_.data(), size, half);
+    for (std::int64_t i = 0; i < size; ++i) order_[node.begin + i] = pair_id(keyed_[i]);
     return node.begin + half;
   }
 
  private:
-  float dot(const float* x, const float* y) const {
-    float sum[8] = {};
-    for (std::int64_t i = 0; i < rows_.stride; i += 8) {
-      for (int lane = 0; lane < 8; ++lane) sum[lane] += x[i + lane] * y[i + lane];
-    }
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
-  }
-
   // The direction in which a sample of the node's rows extends most, found by the power method from the row that
   // lies farthest from their mean.
   void find_axis(const Node& node) {
     const std::int64_t size = node.end - node.begin, count = std::min(size, kSample), width = rows_.stride;
     sample_.resize(static_cast<std::size_t>(count * width));
-    std::fill(mean_.begin(), mean_.end(), 0.0f);
     for (std::int64_t i = 0; i < count; ++i) {
-      const float* row = rows_.row(order_[node.begin + i * size / count]);
-      for (std::int64_t c = 0; c < width; ++c) mean_[c] += sample_[i * width + c] = row[c];
+      std::copy_n(rows_.row(order_[node.begin + i * size / count]), width, sample_.begin() + i * width);
     }
+    std::fill_n(along_.begin(), count, 1.0f / static_cast<float>(count));
+    mean_.resize(axis_.size());
+    kernels_.weighted_sum(sample_.data(), width, along_.data(), count, mean_.data());
     std::int64_t farthest = 0;
     float distance = -1.0f;
     for (std::int64_t i = 0; i < count; ++i) {
-      float* row = sample_.data() + i * width;
-      for (std::int64_t c = 0; c < width; ++c) row[c] -= mean_[c] / static_cast<float>(count);
-      if (const float own = dot(row, row); own > distance) distance = own, farthest = i;
+      float* const row = sample_.data() + i * width;
+      for (std::int64_t c = 0; c < width; ++c) row[c] -= mean_[c];
+    }
+    project_sample(count, nullptr);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (along_[i] > distance) distance = along_[i], farthest = i;
     }
     std::copy_n(sample_.begin() + farthest * width, width, axis_.begin());
     for (int iteration = 0; iteration < kIterations; ++iteration) {
-      std::fill(mean_.begin(), mean_.end(), 0.0f);  // from here on the next axis
-      for (std::int64_t i = 0; i < count; ++i) {
-        const float* row = sample_.data() + i * width;
-        const float along = dot(row, axis_.data());
-        for (std::int64_t c = 0; c < width; ++c) mean_[c] += along * row[c];
-      }
-      const float norm = std::sqrt(dot(mean_.data(), mean_.data()));
+      project_sample(count, axis_.data());
+      kernels_.weighted_sum(sample_.data(), width, along_.data(), count, mean_.data());  // from here on the next axis
+      const float norm = std::sqrt(kernels_.approximate(mean_.data(), mean_.data(), width));
       if (!(norm > 0.0f)) return;  // all rows of the sample are alike: any axis will do
       for (std::int64_t c = 0; c < width; ++c) axis_[c] = mean_[c] / norm;
     }
   }
 
+  // The products of the sample's rows with the axis, or without one with themselves.
+  void project_sample(std::int64_t count, const float* axis) {
+    const std::int64_t width = rows_.stride;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float* const row = sample_.data() + i * width;
+      along_[i] = kernels_.approximate(row, axis == nullptr ? row : axis, width);
+    }
+  }
+
+  const Kernels& kernels_;
   MatrixView rows_;
   std::int64_t leaf_;
   std::vector<std::int32_t>& order_;
-  std::vector<float> axis_, mean_, sample_;
-  std::vector<std::pair<float, std::int32_t>> keyed_;
+  std::vector<float> axis_, mean_, sample_, along_;
+  std::vector<std::uint64_t> keyed_;
 };
 
 }  // namespace
 
-std::vector<std::int32_t> locality_order(MatrixView rows, std::int64_t leaf, int n_threads, Watch& watch) {
+std::vector<std::int32_t> locality_order(const Kernels& kernels, MatrixView rows, std::int64_t leaf, int n_threads,
+                                         Watch& watch) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(rows.rows));
   std::iota(order.begin(), order.end(), 0);
   std::vector<Node> nodes{{0, rows.rows}};  // of one level: their subtrees are independent
@@ -99,7 +113,7 @@ std::vector<std::int32_t> locality_order(MatrixView rows, std::int64_t leaf, int
     std::vector<Node> next_level(2 * nodes.size());
     std::atomic<std::size_t> next{0};
     run_team(std::min<int>(n_threads, static_cast<int>(nodes.size())), [&](int) {
-      Bisection bisection(rows, leaf, order);
+      Bisection bisection(kernels, rows, leaf, order);
       for (std::size_t i = next++; i < nodes.size(); i = next++) {
         check(watch);
         if (bisection.is_leaf(nodes[i])) continue;
@@ -115,7 +129,7 @@ std::vector<std::int32_t> locality_order(MatrixView rows, std::int64_t leaf, int
   }
   std::atomic<std::size_t> next{0};
   run_team(n_threads, [&](int) {
-    Bisection bisection(rows, leaf, order);
+    Bisection bisection(kernels, rows, leaf, order);
     std::vector<Node> stack;
     for (std::size_t i = next++; i < nodes.size(); i = next++) {
       stack.push_back(nodes[i]);

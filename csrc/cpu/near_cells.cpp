@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "cpu/pair_sort.hpp"
+#include "cpu/smallest_first.hpp"
 #include "cpu/tile_scan.hpp"
 #include "thread_team.hpp"
 
@@ -36,16 +37,15 @@ float squared_distance(const float* x, const float* y, std::int64_t count) {
 // The `count` entries of `from` nearest to `target`, in any order.
 void nearest(const std::vector<std::int32_t>& from, const std::vector<float>& points, std::int64_t stride,
              const float* target, std::int64_t count, std::vector<std::int32_t>& found) {
-  thread_local std::vector<std::uint64_t> keyed;  // the farther the smaller
+  thread_local std::vector<std::uint64_t> keyed;
   keyed.clear();
   for (const std::int32_t entry : from) {
-    keyed.push_back(pack_pair(entry, -squared_distance(points.data() + entry * stride, target, stride)));
+    keyed.push_back(pack_pair(entry, squared_distance(points.data() + entry * stride, target, stride)));
   }
-  const auto kept = std::min<std::size_t>(static_cast<std::size_t>(count), keyed.size());
-  const auto last = keyed.begin() + static_cast<std::ptrdiff_t>(kept - 1);
-  std::nth_element(keyed.begin(), last, keyed.end(), std::greater<>());
+  const auto size = static_cast<std::int64_t>(keyed.size()), kept = std::min(count, size);
+  smallest_first(keyed.data(), size, kept);
   found.clear();
-  for (std::size_t i = 0; i < kept; ++i) found.push_back(pair_id(keyed[i]));
+  for (std::int64_t i = 0; i < kept; ++i) found.push_back(pair_id(keyed[i]));
 }
 
 // What one thread needs to find the floors of a cell's rows.

@@ -92,15 +92,6 @@ double room_of(std::int64_t dim, bool narrow_sums) {
   return kMostHalf - 0.5 * std::sqrt(0.5 * static_cast<double>(dim));
 }
 
-// The larger of the norms of the two halves.
-double longer_half(const float* u, std::int64_t dim) {
-  double half[2] = {};
-  for (std::int64_t i = 0; i < dim; i += 4) {
-    for (std::int64_t j = 0; j < 4; ++j) half[j / 2] += static_cast<double>(u[i + j]) * u[i + j];
-  }
-  return std::sqrt(std::max(half[0], half[1]));
-}
-
 // The scale of a block: bytes take about four standard deviations of a coordinate of its longest row, and the halves of
 // all rows fit. Where rows are shorter, no finer bytes are needed than float32 bars can tell.
 double scale_of(double longest, double longest_half, std::int64_t dim, bool narrow_sums) {
@@ -115,34 +106,13 @@ float upper_quartile(std::vector<float> values) {
   return *at;
 }
 
-// Rounds u to bytes plus 128 that keep to the limits of the byte scanner; returns the error.
-double round_row(const float* u, std::int64_t dim, double scale, bool narrow_sums, std::uint8_t* out) {
-  const double longest = scale * longer_half(u, dim), room = room_of(dim, narrow_sums);
-  const double factor = longest > room ? scale * room / longest : scale, unit = 1.0 / scale;
-  constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves no room for a fraction
-  double error[2] = {};
-  for (std::int64_t i = 0; i < dim; i += 2) {
-    double pair[2];
-    for (int j = 0; j < 2; ++j) {
-      pair[j] = (std::min(127.0, std::max(-127.0, u[i + j] * factor)) + kRound) - kRound;
-    }
-    const double sum = std::fabs(pair[0]) + std::fabs(pair[1]);
-    for (int j = 0; j < 2; ++j) {
-      if (narrow_sums && sum > 128.0) pair[j] = std::trunc(pair[j] * (128.0 / sum));
-      const double rest = u[i + j] - pair[j] * unit;
-      error[j] += rest * rest;
-      out[i + j] = static_cast<std::uint8_t>(static_cast<std::int32_t>(pair[j]) + 128);
-    }
-  }
-  return std::sqrt(error[0] + error[1]);
-}
-
 // The block's rows z, centred and rotated, one thread's.
 class BlockRounding {
  public:
-  BlockRounding(MatrixView rows, const SketchRecipe& recipe, const Panels& directions, const Panels& rotation,
-                bool narrow_sums, const Sketch& sketch)
-      : narrow_sums_(narrow_sums),
+  BlockRounding(const Kernels& kernels, MatrixView rows, const SketchRecipe& recipe, const Panels& directions,
+                const Panels& rotation, bool narrow_sums, const Sketch& sketch)
+      : kernels_(kernels),
+        narrow_sums_(narrow_sums),
         rows_(rows),
         directions_(directions),
         rotation_(rotation),
@@ -150,6 +120,7 @@ class BlockRounding {
         sketch_(sketch),
         z_(static_cast<std::size_t>(sketch.block * sketch.z_stride)),
         u_(static_cast<std::size_t>(sketch.block * sketch.dim)),
+        longer_half_(static_cast<std::size_t>(sketch.block)),
         p_(static_cast<std::size_t>(sketch.bounds != nullptr ? kChunk * recipe.directions.rows : 0)) {}
 
   void fill(std::int64_t block) {
@@ -163,17 +134,22 @@ class BlockRounding {
     float* const errors = sketch_.errors + first;
     double longest = 0.0, longest_half = 0.0;
     for (std::int64_t p = 0; p < last - first; ++p) {
-      const float* const u = u_.data() + p * dim;
-      const double norm = std::sqrt(squared(u, dim));
+      double halves[2];
+      kernels_.half_squares(u_.data() + p * dim, dim, halves);
+      const double norm = std::sqrt(halves[0] + halves[1]);
+      longer_half_[p] = std::sqrt(std::max(halves[0], halves[1]));
       norms[p] = upwards(norm + recipe_.error_slack);
       longest = std::max(longest, norm);
-      longest_half = std::max(longest_half, longer_half(u, dim));
+      longest_half = std::max(longest_half, longer_half_[p]);
     }
     const float scale = static_cast<float>(scale_of(longest, longest_half, dim, narrow_sums_));
     sketch_.scales[block] = scale;
     for (std::int64_t p = 0; p < last - first; ++p) {
-      const double error = round_row(u_.data() + p * dim, dim, scale, narrow_sums_, sketch_.bytes + (first + p) * dim);
-      errors[p] = upwards(error + recipe_.error_slack);
+      // Bytes keep to the limits of the byte scanner.
+      const double half = scale * longer_half_[p], room = room_of(dim, narrow_sums_);
+      const double squares = kernels_.round_bytes(u_.data() + p * dim, dim, half > room ? scale * room / half : scale,
+                                                  1.0 / scale, narrow_sums_, sketch_.bytes + (first + p) * dim);
+      errors[p] = upwards(std::sqrt(squares) + recipe_.error_slack);
     }
     sketch_.most_errors[block] = upper_quartile({errors, errors + (last - first)});
   }
@@ -241,13 +217,16 @@ class BlockRounding {
     }
   }
 
+  const Kernels& kernels_;
   bool narrow_sums_;
   MatrixView rows_;
   const Panels& directions_;
   const Panels& rotation_;
   const SketchRecipe& recipe_;
   const Sketch& sketch_;
-  std::vector<float> z_, u_, p_;
+  std::vector<float> z_, u_;
+  std::vector<double> longer_half_;  // of each row the larger of the norms of its halves
+  std::vector<float> p_;
 };
 
 }  // namespace
@@ -291,7 +270,7 @@ void fill_sketch(const Kernels& kernels, MatrixView rows, const SketchRecipe& re
   const std::int64_t n_blocks = (sketch.n_rows + sketch.block - 1) / sketch.block;
   std::atomic<std::int64_t> next{0};
   run_team(static_cast<int>(std::clamp<std::int64_t>(n_blocks, 1, n_threads)), [&](int) {
-    BlockRounding rounding(rows, recipe, directions, rotation, kernels.bytes.narrow_sums, sketch);
+    BlockRounding rounding(kernels, rows, recipe, directions, rotation, kernels.bytes.narrow_sums, sketch);
     for (std::int64_t block = next++; block < n_blocks; block = next++) {
       check(watch);
       rounding.fill(block);

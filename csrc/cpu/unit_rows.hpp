@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "cpu/kernels.hpp"
 #include "watch.hpp"
 
 namespace pyredund::cpu {
@@ -12,7 +13,7 @@ namespace pyredund::cpu {
 // outside of 2^-400 ... 2^400 is scaled by a power of two first. norms[i] (of the scaled row) is not finite
 // exactly when the row holds NaN or infinity.
 template <typename T>
-void unit_rows(const T* embeddings, std::int64_t rows, std::int64_t dim, std::int64_t stride, float* out, double* norms,
-               int n_threads, Watch& watch);
+void unit_rows(const Kernels& kernels, const T* embeddings, std::int64_t rows, std::int64_t dim, std::int64_t stride,
+               float* out, double* norms, int n_threads, Watch& watch);
 
 }  // namespace pyredund::cpu
