@@ -31,16 +31,16 @@ def read_only(name: str, values: object, dtype: type[np.generic]) -> NDArray[Any
 
 
 def handed_over(array: NDArray[Any]) -> NDArray[Any]:
-    """The array, read-only from now on: whoever made it gives it up, so that nobody has to copy it."""
+    """A view of the array, which is read-only from now on: whoever made it gives it up, and nobody has to copy it."""
     array.flags.writeable = False
-    return array
+    return array.view()  # which cannot be made writable again
 
 
 def is_handed_over(values: object, dtype: type[np.generic]) -> bool:
-    """Whether these are of this type and read-only, all that their memory holds, and that memory is NumPy's own."""
+    """Whether these are what `handed_over` returned, whole and of this type."""
     if not isinstance(values, np.ndarray) or values.dtype != dtype or values.ndim != 1 or values.flags.writeable:
         return False
-    owner: object = values if values.base is None else values.base
+    owner: object = values.base
     if not isinstance(owner, np.ndarray) or not owner.flags.owndata or owner.flags.writeable:
         return False
     return owner.nbytes == values.nbytes and values.flags.c_contiguous

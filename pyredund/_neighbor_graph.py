@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund._arrays import read_only
+from pyredund._arrays import handed_over, read_only
 from pyredund._checks import check_int, check_threshold
 from pyredund._files import load_arrays, naming, save_arrays
 
@@ -189,9 +189,7 @@ def unchecked_graph(
 ) -> NeighborGraph:
     """A graph from lists that the core has made; to check them takes a while, and a byte or two an edge."""
     graph = object.__new__(NeighborGraph)
-    for array in (indptr, indices, similarities):
-        array.flags.writeable = False
-    parts = (indptr, indices, similarities, n_rows, n_columns, threshold)
-    for part, value in zip(fields(NeighborGraph), parts, strict=True):
+    arrays = [handed_over(array) for array in (indptr, indices, similarities)]
+    for part, value in zip(fields(NeighborGraph), (*arrays, n_rows, n_columns, threshold), strict=True):
         object.__setattr__(graph, part.name, value)
     return graph

@@ -46,7 +46,7 @@ class SelectionFields:
             if getattr(self, name) is not None:
                 own = getattr(self, name)
                 if not is_handed_over(own, dtype):
-                    own = handed_over(read_only(name, own, dtype).copy()).view()
+                    own = handed_over(read_only(name, own, dtype).copy())
                 object.__setattr__(self, name, own)
 
     def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:

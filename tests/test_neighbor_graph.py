@@ -31,6 +31,8 @@ def test_a_graph_cannot_be_changed() -> None:
     for array in (graph.indptr, graph.indices, graph.similarities):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
 
 
 def test_arrays_have_the_types_that_are_promised_whatever_was_given() -> None:

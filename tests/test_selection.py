@@ -44,6 +44,24 @@ def test_nothing_in_it_can_be_changed(selection: pyredund.Selection) -> None:
         if array is not None:
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 0
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                array.flags.writeable = True
+
+
+def test_arrays_that_somebody_else_may_change_are_copied() -> None:
+    indices = np.array([0])
+    read_only = np.array([1.0, 0.5], dtype=np.float32)
+    read_only.flags.writeable = False
+    parts = indices, np.array([1]), np.array([True, False]), np.array([0, 0]), read_only
+    selection = pyredund.Selection("mine", *parts)
+    again = dataclasses.replace(selection, k=3)  # which copies nothing any more
+    indices[0] = 7
+    read_only.flags.writeable = True
+    read_only[0] = 0
+    for one in (selection, again):
+        assert one.indices.tolist() == [0]
+        assert one.similarities.tolist() == [1.0, 0.5]
+    assert np.shares_memory(selection.indices, again.indices)
 
 
 def test_members_list_every_removed_row_once(selection: pyredund.Selection) -> None:
