@@ -29,7 +29,7 @@ Ids = NDArray[np.int32]
 
 CANDIDATE_BYTES = 112  # of a pair while its clusters merge
 FEW, PER_CLUSTER = 1 << 21, 4  # candidates of a stage that are always welcome, and those for each cluster
-FEW_POINTS = 64  # of which all pairs are candidates; of four times as many where clusters cannot be large:
+FEW_POINTS = 16  # of which all pairs are candidates; of four times as many where clusters cannot be large
 FEW_ROWS = 4096
 SAMPLE = 512  # rows whose nearest neighbours stand for all
 SHARE, MOST_SHARE = 2.6, 0.6  # clusters with their neighbour within the limit for each merge wanted; and of all at most
