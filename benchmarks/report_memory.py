@@ -15,13 +15,13 @@ from benchmarks.machine import all_threads
 from benchmarks.report_select import REMOVAL, K, kept_count
 from pyredund.bench import SELECTORS, run_alone
 
-ALLOWANCE = 256 << 20
+ALLOWANCE = 256 * 10**6
 LARGE_ROWS = 200_000
 MIB = 1 << 20
 
 
 def report_memory() -> list[Claim]:
-    """Peak memory of `select` against the promise: input + 2 n d 4 bytes + graph + 256 MiB."""
+    """Peak memory of `select` against the promise: input + 2 n d 4 bytes + graph + 256 MB."""
     cases = {}
     try:
         cases[TITLES["pca64"]] = embeddings("pca64")

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 import pyredund
 from benchmarks.claims import Claim, print_table
 from benchmarks.datasets import embeddings
-from benchmarks.machine import all_threads, limited_threads
+from benchmarks.machine import all_threads, limited_threads, load_faiss
 from benchmarks.timing import Timed, alternate
 from pyredund.bench import NOT_BY_DEFAULT, SELECTORS, Quality, quality
+from pyredund.bench._machine import installed
+from pyredund.bench._selectors import apricot_on, symmetric_similarities
 
 Kept = NDArray[np.int64]
 REMOVAL, KCENTER = "pyredund removal", "pyredund kcenter"
 APRICOT, MUNDIG = "apricot lazy facility location", "lightly-mundig k-center"
 APRICOT_ALONE = "apricot on all similarities"  # the other is given pyredund's graph
+APRICOT_FAISS = "apricot lazy facility location, neighbours by faiss"  # what there is without pyredund
 K = 32  # of select's graph
 LEFT_OUT = set(NOT_BY_DEFAULT) - {APRICOT_ALONE}
 PEERS = {name: peer for name, peer in SELECTORS.items() if not peer.needs_groups and name not in LEFT_OUT}
@@ -91,6 +94,8 @@ def _beside_graph(rounds: int) -> list[Claim]:
     keep = kept_count(len(rows))
     able = [name for name in GOAL_PEERS if PEERS[name].installed and name not in FEW_ROWS_ONLY]
     slow = {name: partial(PEERS[name], rows, keep, None, threads) for name in able}
+    if APRICOT in slow and installed("faiss"):
+        slow[APRICOT_FAISS] = partial(_apricot_with_faiss, rows, keep)
     with limited_threads(threads):
         once: dict[str, Timed[Kept]] = alternate(slow, 1)
     table, claims = [], []
@@ -118,6 +123,18 @@ def _beside_graph(rounds: int) -> list[Claim]:
     for name, entry in once.items():
         claims.append(_speed_claim(name, entry.median / timed["removal"].median, len(rows)))
     return claims
+
+
+def _apricot_with_faiss(rows: NDArray[np.float32], keep: int) -> Kept:
+    """From rows to a selection: the neighbours that pyredund's graph has, and itself among them, found by faiss."""
+    import scipy.sparse
+
+    index = load_faiss().IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    similarities, neighbours = index.search(rows, K + 1)
+    n = len(rows)
+    parts = similarities.reshape(-1), neighbours.reshape(-1), np.arange(n + 1) * (K + 1)
+    return apricot_on(symmetric_similarities(scipy.sparse.csr_matrix(parts, shape=(n, n))), keep)
 
 
 def _speed_claim(peer: str, ratio: float, n: int) -> Claim:

@@ -19,6 +19,10 @@ import numpy as np
 
 import pyredund
 from pyredund import _core
+from pyredund._engine import Engine
+from pyredund._inputs import row_source
+from pyredund._insertion import node_weights
+from pyredund._unit_rows import unit_rows
 from pyredund.bench._child import WARM_ROWS, resident, start_of_peak
 
 
@@ -65,8 +69,10 @@ def main(path: str, graph_path: str, method: str, value: float, n_threads: int) 
     seconds = time.perf_counter() - begin
     extra, index = resident("VmHWM") - before, 0
     if method == "insertion":
+        units = unit_rows("rows", row_source("rows", rows), Engine.resolve(n_threads))
+        counts = node_weights(units, None, of_rows=units.class_of is not None)
         indptr, listers, similarities = _core.edges_one_way(
-            graph.indptr, graph.indices, graph.similarities, None, n_threads
+            graph.indptr, graph.indices, graph.similarities, counts, n_threads
         )
         index = indptr.nbytes + listers.nbytes + similarities.nbytes
     found = {"seconds": seconds, "extra_bytes": extra, "index_bytes": index, "n_kept": len(selection.indices)}

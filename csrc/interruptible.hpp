@@ -13,7 +13,8 @@ namespace pyredund {
 // the callable raises stops the computation and is raised here, as is any exception of `compute`.
 void run_interruptibly(const pybind11::object& progress, const std::function<void(Watch&)>& compute);
 
-// The same for what takes a millisecond at most, on the calling thread: to start another one takes a tenth of that.
+// Runs what takes a millisecond or so on the calling thread, with the GIL released, and looks for no signal meanwhile:
+// to start another thread takes a tenth of that.
 void run_briefly(const std::function<void(Watch&)>& compute);
 
 // To be called at the end of a computation that takes several times as much as it returns: glibc keeps what a thread

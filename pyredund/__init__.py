@@ -1,9 +1,10 @@
 """pyredund: find and remove redundancy in data sets."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 try:
-    import pyredund._core  # noqa: F401
+    import_module("pyredund._core")
 except ImportError as error:
     raise ImportError(
         f"pyredund's compiled core is missing beside {__file__}: in the source folder, work from another folder or "

@@ -32,12 +32,14 @@ def read_only(name: str, values: object, dtype: type[np.generic]) -> NDArray[Any
 
 def handed_over(array: NDArray[Any]) -> NDArray[Any]:
     """A view of the array, which is read-only from now on: whoever made it gives it up, and nobody has to copy it."""
+    if isinstance(array.base, np.ndarray) and array.base.flags.writeable:
+        array = array.copy()  # of a view, as of np.flatnonzero, what lies below could be made writable
     array.flags.writeable = False
     return array.view()  # which cannot be made writable again
 
 
 def is_handed_over(values: object, dtype: type[np.generic]) -> bool:
-    """Whether these are what `handed_over` returned, whole and of this type."""
+    """Whether these are what `handed_over` returned: of this type, and a read-only view of all of a read-only array."""
     if not isinstance(values, np.ndarray) or values.dtype != dtype or values.ndim != 1 or values.flags.writeable:
         return False
     owner: object = values.base

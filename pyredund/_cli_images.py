@@ -195,7 +195,7 @@ def _embedded(
         from pyredund.embed.train import CHECKPOINT
 
         if work is not None and (work / CHECKPOINT).is_file():
-            _say(f"Going on with the training that {work} holds", quiet)
+            _say(f"{work} holds a training, which goes on if settings and images are the same", quiet)
         try:
             embedder.fit(folder, epochs=epochs, checkpoint=work, resume=work is not None, progress=_shown(quiet))
         except ValueError as error:  # in the words of the command line

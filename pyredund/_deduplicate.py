@@ -27,7 +27,7 @@ from pyredund._unit_rows import UnitRows, padded, unit_rows
 
 UNDECIDED, KEPT, DROPPED = 0, 1, 2  # the core's fates
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity while they are collected, then two entries of lists
-COPIED_EDGE_BYTES = 12  # of an entry of a given graph, and of a check of the copy
+COPIED_EDGE_BYTES = 8  # of an entry of a given graph
 FEW_PAIRS, MANY_PAIRS = 4, 64  # of a row, above which it counts as crowded: a matter of memory and speed only
 
 

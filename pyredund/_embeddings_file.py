@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENDINGS = (".npy", ".npz", ".csv")
-NO_COORDINATES = ("id", "index", "row", "label", "class", "target")
+NO_COORDINATES = ("", "id", "index", "row", "label", "class", "target")
 FEW_ROWS = 10  # that may count by chance
 
 
@@ -109,7 +109,8 @@ def _first_row(path: Path) -> tuple[int, list[str]]:
 def _check_names(path: Path, names: list[str]) -> None:
     """Refuse a column that its name says is no coordinate: its numbers would drown the others."""
     for column, name in enumerate(names, start=1):
-        if name.strip().lower() in NO_COORDINATES:
+        plain = name.strip().lower()
+        if plain in NO_COORDINATES or plain.endswith("_id") or plain.startswith("unnamed:"):
             raise ValueError(
                 f"{path}, column {column} is named {name.strip()!r}, and every column is taken for a coordinate: leave "
                 f"it out (rows are numbered from 0), or rename it if it is one"
@@ -117,15 +118,21 @@ def _check_names(path: Path, names: list[str]) -> None:
 
 
 def _check_counting(path: Path, rows: NDArray[np.float64]) -> None:
-    """Refuse a column that numbers the rows."""
+    """Refuse a column that numbers the rows: whole numbers, no two of them equal, where other columns have others."""
     if len(rows) < FEW_ROWS or rows.shape[1] < 2:
         return
-    counting = np.flatnonzero((np.diff(rows, axis=0) == 1).all(axis=0))
-    if len(counting):
-        raise ValueError(
-            f"{path}, column {counting[0] + 1} counts {rows[0, counting[0]]:.0f}, {rows[1, counting[0]]:.0f}, ..., and "
-            f"every column is taken for a coordinate: leave row numbers out, rows are numbered from 0"
-        )
+    with np.errstate(invalid="ignore", over="ignore"):  # that numbers are not finite is said elsewhere
+        whole = [column for column in range(rows.shape[1]) if (rows[:, column] == np.floor(rows[:, column])).all()]
+        steps = [np.diff(rows[:, column]) for column in whole]
+    for column, step in zip(whole, steps, strict=True):
+        numbers = rows[:, column]
+        is_count = bool((step == 1).all())
+        if is_count or (len(whole) < rows.shape[1] and len(np.unique(numbers)) == len(numbers)):
+            raise ValueError(
+                f"{path}, column {column + 1} has another whole number in every row ({numbers[0]:.0f}, "
+                f"{numbers[1]:.0f}, ...), and every column is taken for a coordinate: leave row numbers out, rows are "
+                f"numbered from 0"
+            )
 
 
 def _check_first(path: Path, line: int, fields: list[str]) -> None:
@@ -155,11 +162,16 @@ def _explain(path: Path, skipped: int, error: ValueError) -> None:
             for column, field in enumerate(fields, start=1):
                 if not _is_number(field):
                     raise ValueError(
-                        f"{where}, column {column}: {field!r} is not a number (columns are separated by commas)"
+                        f"{where}, column {column}: {_shown(field)} is not a number (columns are separated by commas; "
+                        f"no index, no names)"
                     ) from error
             if width is not None and len(fields) != width:
                 raise ValueError(f"{where} has {len(fields)} numbers, the lines above have {width}") from error
             width = len(fields)
+
+
+def _shown(field: str) -> str:
+    return repr(field if len(field) <= 40 else field[:37] + "...")
 
 
 def _is_number(field: str) -> bool:

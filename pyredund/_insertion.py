@@ -149,7 +149,7 @@ def insertion(
     leading = forced[np.sort(firsts)]  # the first forced row of each class gains, its copies gain nothing
     # In a graph of rows, the first row of a class is in the place of the class: it counts as often as all of them.
     nodes = rows.first[class_of[leading]] if of_rows else class_of[leading]
-    counts = _node_weights(rows, weights, of_rows=of_rows)
+    counts = node_weights(rows, weights, of_rows=of_rows)
     if engine.device == "cuda" and engine.cuda_selectors and not len(leading):
         found, gained = insertion_on_gpu(graph, counts, min(n_keep, rows.n_distinct), engine)
     else:
@@ -180,7 +180,7 @@ def insertion(
     return picked, gained
 
 
-def _node_weights(rows: UnitRows, weights: NDArray[np.int64] | None, *, of_rows: bool) -> NDArray[np.int32] | None:
+def node_weights(rows: UnitRows, weights: NDArray[np.int64] | None, *, of_rows: bool) -> NDArray[np.int32] | None:
     """Weights of what the graph joins, below 0 for rows that are not the first of their class; None: 1 each."""
     if weights is None and rows.class_of is None:
         return None

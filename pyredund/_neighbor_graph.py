@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyredund._arrays import handed_over, read_only
+from pyredund._arrays import handed_over, is_handed_over, read_only
 from pyredund._checks import check_int, check_threshold
 from pyredund._files import load_arrays, naming, save_arrays
 
@@ -57,7 +58,10 @@ class NeighborGraph:
         object.__setattr__(self, "n_rows", check_int("n_rows", self.n_rows, at_least=0))
         object.__setattr__(self, "n_columns", check_int("n_columns", self.n_columns, at_least=0))
         for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("similarities", np.float32)):
-            object.__setattr__(self, name, read_only(name, getattr(self, name), dtype))
+            own = getattr(self, name)
+            if not is_handed_over(own, dtype):  # what somebody else may change must not lead beyond the rows later on
+                own = handed_over(read_only(name, own, dtype).copy())
+            object.__setattr__(self, name, own)
         if self.threshold is not None:
             object.__setattr__(self, "threshold", check_threshold(self.threshold))
         if self.indptr.shape != (self.n_rows + 1,):
@@ -168,7 +172,8 @@ class NeighborGraph:
         with naming(path, "NeighborGraph"):
             size = int(arrays["n_rows"]), int(arrays["n_columns"])
             threshold = float(arrays["threshold"]) if "threshold" in arrays else None
-            return cls(arrays["indptr"], arrays["indices"], arrays["similarities"], *size, threshold)
+            indptr, indices, similarities = map(handed_over, itemgetter("indptr", "indices", "similarities")(arrays))
+            return cls(indptr, indices, similarities, *size, threshold)
 
 
 def regular_graph(indices: NDArray[np.int32], similarities: NDArray[np.float32], n_columns: int) -> NeighborGraph:

@@ -23,7 +23,7 @@ from pyredund._sketch import layout_of, sketch_of
 from pyredund._unit_rows import UnitRows, unit_rows
 
 PAIR_BYTES = 40  # of a pair found: two rows and a similarity in arrays that grow, then two entries of lists
-EDGE_BYTES = 20  # of an entry while identical rows are put back in: what it was, what it becomes, and a check of it
+EDGE_BYTES = 16  # of an entry while identical rows are put back in: what it was, and what it becomes
 BYTES_BESIDE_PAIRS = 64  # of a row, where unit rows lie on a GPU
 SAMPLED = 1 << 24  # scores from which the number of pairs is estimated
 BYTES_AT_ONCE = 8 << 20  # of the rows that they are made from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,8 @@ def priority_ranks(priority: object, n: int) -> NDArray[np.int32] | None:
     """The place of each row's priority among all, from 0 on, equals alike; None where all are equal."""
     if priority is None:
         return None
-    return cast("NDArray[np.int32]", np.unique(_numbers("priority", priority, n), return_inverse=True)[1]).astype(
-        np.int32
-    )
+    ranks = np.unique(_numbers("priority", priority, n), return_inverse=True)[1].astype(np.int32)
+    return ranks if ranks.any() else None
 
 
 def sample_weights(sample_weight: object, n: int) -> NDArray[np.float64]:

@@ -93,7 +93,10 @@ class SelectionFields:
         history: InsertionHistory | None = None,
         n_reference: int = 0,
     ) -> Self:
-        """The selection of the rows `kept` (ascending), whatever chose them; the reference's rows are the last."""
+        """The selection of the rows `kept` (ascending), whatever chose them; the reference's rows are the last.
+
+        The arrays are given up: they become read-only.
+        """
         n = len(representatives) - n_reference
         representatives, similarities = _without(representatives, n_reference), _without(similarities, n_reference)
         picked = None if picked is None else picked[picked < n]

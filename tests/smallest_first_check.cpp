@@ -15,8 +15,14 @@ int main() {
     for (std::int64_t i = 0; i < size; ++i) {
       // Random, ascending, descending, in runs, and with equal ones among them.
       const std::uint64_t place = static_cast<std::uint64_t>(i);
-      const std::uint64_t kinds[] = {random_numbers(), place, ~place, place % 17 << 32 | place, random_numbers() % 5};
-      numbers[i] = kinds[at % 5];
+      const std::uint64_t period = static_cast<std::uint64_t>(size) / 64 + 1;  // of the sample
+      const std::uint64_t kinds[] = {random_numbers(),
+                                     place,
+                                     ~place,
+                                     place % 17 << 32 | place,
+                                     random_numbers() % 5,
+                                     place % period << 32 | place};
+      numbers[i] = kinds[at % 6];
     }
     std::vector<std::uint64_t> sorted(numbers);
     std::sort(sorted.begin(), sorted.end());

@@ -223,7 +223,7 @@ def test_best_of_each_column_is_marked_whoever_it_is() -> None:
     assert "over 60 s" in text
     assert "class balance" not in text
     ours = replace(found, entries=(entries[0],))
-    assert ours.verdict(90).startswith("Only pyredund's methods kept that many rows")
+    assert ours.verdict(90).startswith("No peer kept that many rows here")
 
 
 def test_compare_does_not_repeat_what_its_journal_holds(tmp_path: Path) -> None:
@@ -242,6 +242,7 @@ def test_compare_does_not_repeat_what_its_journal_holds(tmp_path: Path) -> None:
     assert len(started) == 5  # other threads, other times
     with pytest.raises(ValueError, match="methods must be one of"):
         compare(x, methods=["magic"])
+    assert compare(x, 0.5, methods=["removal"]).entries[0].contender.name == "pyredund removal"  # as select says
 
 
 def test_scaling_compares_partitions(tmp_path: Path) -> None:

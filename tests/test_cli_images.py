@@ -58,8 +58,8 @@ def test_without_a_model_the_images_themselves_are_trained_on(tmp_path: Path) ->
 def test_other_settings_or_images_need_another_work_folder(tmp_path: Path) -> None:
     folder, kept, work = tmp_path / "digits", tmp_path / "kept.txt", ("--work", tmp_path / "work")
     write_digits(folder, 20)
-    assert "Going on" not in succeed("images", folder, "--epochs", 1, "-o", kept, *work).stderr
-    assert f"Going on with the training that {tmp_path / 'work'} holds" in (
+    assert "holds a training" not in succeed("images", folder, "--epochs", 1, "-o", kept, *work).stderr
+    assert f"{tmp_path / 'work'} holds a training, which goes on if settings" in (
         succeed("images", folder, "--epochs", 1, "-o", kept, *work).stderr
     )
     message = fail(1, "images", folder, "--epochs", 2, "-o", kept, *work)

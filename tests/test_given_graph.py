@@ -67,12 +67,19 @@ def test_lists_of_rows_do_as_well_as_those_of_distinct_rows(data: str) -> None:
 
 MEASURED = """
 import ctypes, gc, json, sys, numpy as np, pyredund
+from pyredund._engine import Engine
+from pyredund._inputs import row_source
+from pyredund._insertion import node_weights
+from pyredund._unit_rows import unit_rows
 from pyredund.bench._child import resident, start_of_peak
 method, n = sys.argv[1], int(sys.argv[2])
 rows = np.random.default_rng(0).normal(size=(n, 4)).round(2).astype(np.float32)
 graph = pyredund.radius_graph(rows, 0.9999) if method == "deduplicate" else pyredund.knn_graph(rows, 16)
 lists = graph.indptr, graph.indices, graph.similarities
-index = pyredund._core.edges_one_way(*lists, None, 2)[1].nbytes * 2 + 8 * n if method == "insertion" else 0
+units = unit_rows("rows", row_source("rows", rows), Engine.resolve())
+counts = node_weights(units, None, of_rows=True)
+index = pyredund._core.edges_one_way(*lists, counts, 2)[1].nbytes * 2 + 8 * n if method == "insertion" else 0
+del units, counts
 gc.collect()
 ctypes.CDLL(None).malloc_trim(0)  # or what the graph left over would be taken again, and not be seen
 before = start_of_peak()

@@ -233,3 +233,10 @@ def test_a_saved_file_has_the_permissions_of_any_other_new_file(tmp_path: Path) 
     (tmp_path / "other").touch()
     pyredund.knn_graph(X).save(tmp_path / "graph.npz")
     assert (tmp_path / "graph.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_graph_does_not_follow_arrays_that_change() -> None:
+    indices = np.array([1, 0], dtype=np.int32)
+    graph = NeighborGraph(np.array([0, 1, 2]), indices, np.array([0.5, 0.5], dtype=np.float32), 2, 2)
+    indices[0] = 2**31 - 1
+    assert graph.indices.tolist() == [1, 0]

@@ -92,15 +92,17 @@ def test_sizes_that_would_read_beyond_rows_are_refused(monkeypatch: pytest.Monke
     assert sketch.bounds is not None
     assert sketch.lengths
     last = sketch.lengths[-1]
-    for wrong in (
-        {"lengths": (sketch.bounds.shape[1] + 8,)},
-        {"lengths": (last + 1,)},
-        {"lengths": (last, last)},
-        {"z_dim": sketch.centres.shape[1] + 1},
-        {"block": 0},
+    for wrong, message in (
+        ({"lengths": (sketch.bounds.shape[1] + 8,)}, "bounds that hold all lengths"),
+        ({"lengths": (last + 1,)}, "ascending lengths"),
+        ({"lengths": (last, last)}, "ascending lengths"),
+        ({"z_dim": sketch.centres.shape[1] + 1}, "centres that hold all coordinates"),
+        ({"block": 0}, "blocks of at least one row"),
+        ({"bytes": np.zeros((300, 6), dtype=np.uint8)}, "rows of 4, 8, ... or 256 bytes"),
+        ({"words": np.zeros((300, 40), dtype=np.int16)}, "whole groups of words"),
     ):
         monkeypatch.setattr("pyredund._knn_graph.sketch_of", lambda *_, wrong=wrong: sketch._replace(**wrong))
-        with pytest.raises(ValueError, match="a sketch must have"):
+        with pytest.raises(ValueError, match=f"a sketch must have {message}"):
             search(rows, 5, ALWAYS)
 
 

@@ -17,6 +17,9 @@ inline void check_lists(const NeighborGraph& graph, const Watch& watch) {
     if (i % 4096 == 0) check(watch);
     for (std::int64_t e = graph.indptr[i]; e < graph.indptr[i + 1]; ++e) {
       const std::int32_t other = graph.indices[e];
+      if (other < 0 || other >= graph.n_rows)
+        throw std::invalid_argument("graph must list rows from 0 to " + std::to_string(graph.n_rows - 1) + ", row " +
+                                    std::to_string(i) + " lists " + std::to_string(other));
       if (other == i)
         throw std::invalid_argument("graph must not list a row among its own neighbours, row " + std::to_string(i) +
                                     " is");

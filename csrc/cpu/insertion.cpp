@@ -209,7 +209,7 @@ class Insertion {
   const std::int32_t* weights_;
   int n_threads_;
   OneWay one_way_;
-  std::vector<float> covered_;      // similarity of each row to the closest picked one, never negative
+  std::vector<float> covered_;      // similarity of each row to the closest picked one; of a copy kNeverNearer
   std::vector<std::int64_t> gain_;  // what each row would gain now
   std::vector<Served> nearer_;      // by the row that is being picked
   InsertionLog log_;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <stdexcept>
-#include <string>
 
 #include "cpu/gathered_rows.hpp"
 #include "cpu/pair_sort.hpp"

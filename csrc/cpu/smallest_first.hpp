@@ -11,11 +11,13 @@ namespace pyredund::cpu {
 // sides without a branch, which a processor would guess wrongly every other time.
 inline void smallest_first(std::uint64_t* numbers, std::int64_t size, std::int64_t count) {
   constexpr std::int64_t kSample = 64, kBeside = 6, kFew = 2 * kSample;
+  constexpr int kMostRounds = 16;  // of which a few do, unless the sample misleads
   std::uint64_t* begin = numbers;
   std::uint64_t* end = numbers + size;
   std::uint64_t* const meet = numbers + count;
   std::uint64_t sample[kSample];
-  for (bool above = true; end - begin > kFew; above = !above) {
+  bool above = true;
+  for (int round = 0; round < kMostRounds && end - begin > kFew; ++round, above = !above) {
     const std::int64_t left = end - begin;
     for (std::int64_t i = 0; i < kSample; ++i) sample[i] = begin[i * left / kSample];
     const std::int64_t rank = (meet - begin) * kSample / left;
@@ -29,7 +31,7 @@ inline void smallest_first(std::uint64_t* numbers, std::int64_t size, std::int64
       *middle = number;
       middle += number < pivot ? 1 : 0;
     }
-    if (middle == begin && at > 0) break;  // numbers that are not different, or nearly in order: somebody else's turn
+    if (middle == begin && at > 0) break;  // they are not different
     (middle > meet ? end : begin) = middle;
   }
   if (meet > begin && meet < end) std::nth_element(begin, meet, end);

@@ -121,7 +121,7 @@ class Comparison:
         if not any(entry.contender.is_ours for entry in fit):
             return "No method of pyredund kept that many rows here: nothing to compare."
         if all(entry.contender.is_ours or entry.contender.is_baseline for entry in fit):
-            return "Only pyredund's methods kept that many rows here: nothing to compare them with."
+            return "No peer kept that many rows here: nothing but random rows to compare pyredund's methods with."
         lost = []
         for column in COLUMNS:
             best = self.best(column, keep)
@@ -130,8 +130,8 @@ class Comparison:
         if lost:
             return f"Best, and not pyredund's: {'; '.join(lost)}."
         return (
-            "The best of every column, the time and memory of random rows aside, is one of pyredund's methods, another "
-            "from column to column."
+            "The best of every column, of those that finished and the time and memory of random rows aside, is one of "
+            "pyredund's methods, another from column to column."
         )
 
     def table(self, keep: int) -> str:
@@ -224,6 +224,7 @@ def compare(
     90
     """
     names = [name for name in SELECTORS if name not in NOT_BY_DEFAULT] if methods is None else list(methods)
+    names = [f"pyredund {name}" if f"pyredund {name}" in SELECTORS else name for name in names]  # select's own names
     for name in names:
         check_choice("methods", name, SELECTORS)
     chosen = [SELECTORS[name] for name in names]

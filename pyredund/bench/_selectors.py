@@ -40,6 +40,15 @@ def by_apricot(
 
     Unless `is_given_graph`, on all n * n similarities, which are computed as part of the call: for few rows. (Its own
     metric "cosine" takes their squares.)
+    """
+    if is_given_graph:
+        graph = pyredund.knn_graph(rows, min(K, len(rows) - 1), n_threads=n_threads)
+        return apricot_on(symmetric_similarities(graph.to_scipy()), keep, as_installed=as_installed)
+    return apricot_on(np.maximum(rows @ rows.T, 0).astype(np.float64), keep, as_installed=as_installed)
+
+
+def apricot_on(data: Any, keep: int, *, as_installed: bool = False) -> Kept:
+    """Lazy greedy facility location on similarities, an array of all or a sparse matrix of some.
 
     As installed, it compiles its kernels anew in every call: about two seconds, whatever the size of the data. Unless
     `as_installed`, it is spared that, which is the comparison of algorithms.
@@ -49,10 +58,6 @@ def by_apricot(
         from apricot import FacilityLocationSelection
         from apricot.functions import facilityLocation as kernels
 
-        if is_given_graph:
-            data = symmetric_similarities(pyredund.knn_graph(rows, min(K, len(rows) - 1), n_threads=n_threads))
-        else:
-            data = np.maximum(rows @ rows.T, 0).astype(np.float64)
         selector = FacilityLocationSelection(keep, metric="precomputed", optimizer="lazy")
         with nullcontext() if as_installed else compiled_once(kernels):
             selector.fit(data)
@@ -78,13 +83,13 @@ def _remembering(factory: Callable[..., object]) -> Callable[..., object]:
     return cache(factory)
 
 
-def symmetric_similarities(graph: pyredund.NeighborGraph) -> Any:
-    """Symmetrise a graph by maximum: nothing below 0, ones on the diagonal, in the types that apricot takes."""
+def symmetric_similarities(graph: Any) -> Any:
+    """Symmetrise a sparse matrix by maximum: nothing below 0, ones on the diagonal, in the types that apricot takes."""
     import scipy.sparse
 
-    directed = scipy.sparse.csr_matrix(graph.to_scipy(), dtype=np.float64)
+    directed = scipy.sparse.csr_matrix(graph, dtype=np.float64)
     directed.data = np.maximum(directed.data, 0)
-    symmetric = directed.maximum(directed.T).maximum(scipy.sparse.identity(graph.n_rows)).tocsr()
+    symmetric = directed.maximum(directed.T).maximum(scipy.sparse.identity(directed.shape[0])).tocsr()
     symmetric.indices = symmetric.indices.astype(np.int32)
     symmetric.indptr = symmetric.indptr.astype(np.int32)
     return symmetric
