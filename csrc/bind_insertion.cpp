@@ -24,7 +24,7 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
   InsertionLog log;
   run_interruptibly(progress, [&](Watch& watch) {
     log = cpu::insertion(graph, weight, first, n_pick, n_threads, watch);
-    give_back_memory();
+    if (graph.n_rows >= kManyRows) give_back_memory();
   });
   return py::make_tuple(moved(std::move(log.picked)), moved(std::move(log.gains)));
 }

@@ -29,7 +29,7 @@ py::dict removal(const Array<float>& rows, std::int64_t dim, const Array<std::in
   RemovalLog log;
   run_interruptibly(progress, [&](Watch& watch) {
     log = cpu::removal(plan, view, graph, of_rows, classes, n_remove, room, watch);
-    give_back_memory();
+    if (graph.n_rows >= kManyRows) give_back_memory();
   });
   return as_dict(std::move(log));
 }

@@ -20,5 +20,6 @@ void run_briefly(const std::function<void(Watch&)>& compute);
 // To be called at the end of a computation that takes several times as much as it returns: glibc keeps what a thread
 // has freed in store for that thread, out of reach of the one that goes on. Costs about a millisecond for each 10 MB.
 void give_back_memory();
+constexpr std::int64_t kManyRows = 100000;  // a selection from fewer keeps a few MB in store, and is quicker
 
 }  // namespace pyredund

@@ -138,15 +138,24 @@ def run(
         picked, history = kcenter(rows, joined, task.n_keep + m, forced, engine)
         if history is not None:
             return Selection.from_picks(method, history, task.n_keep, None, k or None, m)
-        closest, gains = closest_kept(rows, np.sort(picked), engine), None
+        kept, gains = _ascending(picked, rows.n_rows), None
+        closest = closest_kept(rows, kept, engine)
     else:
         picked, gained = insertion(rows, joined, task.n_keep + m, forced, task.class_weights, engine, of_rows=by_rows)
         if task.refine:
-            return _refined(method, task, np.sort(picked), joined, k, engine)
+            return _refined(method, task, _ascending(picked, rows.n_rows), joined, k, engine)
         gains = task.in_similarity(gained)[picked < task.n_rows]
         history = history_of(picked, len(forced), rows, joined, engine, of_rows=by_rows)
-        closest = closest_kept(rows, np.sort(picked), engine, Listed(joined, are_even=False, of_rows=by_rows))
-    return Selection.from_kept(method, np.sort(picked), *closest, picked, gains, k or None, history, m)
+        kept = _ascending(picked, rows.n_rows)
+        closest = closest_kept(rows, kept, engine, Listed(joined, are_even=False, of_rows=by_rows))
+    return Selection.from_kept(method, kept, *closest, picked, gains, k or None, history, m)
+
+
+def _ascending(rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Some of n rows, none twice, in order: faster than sorting where they are many."""
+    mask = np.zeros(n, dtype=bool)
+    mask[rows] = True
+    return np.flatnonzero(mask)
 
 
 def _refined(
