@@ -131,7 +131,7 @@ def _check_counting(path: Path, rows: NDArray[np.float64]) -> None:
             raise ValueError(
                 f"{path}, column {column + 1} has another whole number in every row ({numbers[0]:.0f}, "
                 f"{numbers[1]:.0f}, ...), and every column is taken for a coordinate: leave row numbers out, rows are "
-                f"numbered from 0"
+                f"numbered from 0 (numbers that are coordinates all the same can come as .npy)"
             )
 
 

@@ -16,8 +16,8 @@ struct Neighbor {
 };
 
 // As ClassLists, for members that are at hand in any case: where the graph is one of rows, but lists are wanted of the
-// classes that they form, class c takes the list of row
-// members[member_ptr[c]], in which row r stands for class class_of[r]. Null: the graph is one of classes.
+// classes that they form, class c takes the list of row members[member_ptr[c]], in which row r stands for class
+// class_of[r]. Null: the graph is one of classes.
 struct ListNames {
   const std::int32_t* member_ptr = nullptr;
   const std::int32_t* members = nullptr;
