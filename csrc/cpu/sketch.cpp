@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "thread_team.hpp"
@@ -14,6 +15,9 @@ namespace {
 
 constexpr std::int64_t kChunk = 128;                           // rows that a thread takes at a time
 constexpr std::int64_t kWorthThreads = std::int64_t{1} << 22;  // products of coordinates, some 0.1 ms
+constexpr std::int64_t kLongest = 16, kSome = 64;  // rows of a block that are tried in the choice of its scale
+constexpr int kFinerSteps = 8;
+constexpr float kFiner = 1.15f;
 constexpr float kRoundWord = 12582912.0f;  // 1.5 * 2^23: adding it to a word leaves no room for a fraction
 
 double squared(const float* from, std::int64_t count) {
@@ -142,20 +146,61 @@ class BlockRounding {
       longest = std::max(longest, norm);
       longest_half = std::max(longest_half, longer_half_[p]);
     }
-    const float scale = static_cast<float>(scale_of(longest, longest_half, dim, narrow_sums_));
+    const float scale = finer(static_cast<float>(scale_of(longest, longest_half, dim, narrow_sums_)), first, last);
     sketch_.scales[block] = scale;
-    for (std::int64_t p = 0; p < last - first; ++p) {
-      // Bytes keep to the limits of the byte scanner.
-      const double half = scale * longer_half_[p], room = room_of(dim, narrow_sums_);
-      const double squares = kernels_.round_bytes(u_.data() + p * dim, dim, half > room ? scale * room / half : scale,
-                                                  1.0 / scale, narrow_sums_, sketch_.bytes + (first + p) * dim);
-      errors[p] = upwards(std::sqrt(squares) + recipe_.error_slack);
-    }
+    for (std::int64_t p = 0; p < last - first; ++p) errors[p] = round(p, scale, sketch_.bytes + (first + p) * dim);
     sketch_.most_errors[block] = upper_quartile({errors, errors + (last - first)});
   }
 
  private:
   static float upwards(double value) { return std::nextafter(static_cast<float>(value), 1e30f); }
+
+  // Rounds the block's row p to bytes and returns at least its error.
+  float round(std::int64_t p, float scale, std::uint8_t* bytes) const {
+    // Bytes keep to the limits of the byte scanner.
+    const double half = scale * longer_half_[p], room = room_of(sketch_.dim, narrow_sums_);
+    const double squares =
+        kernels_.round_bytes(u_.data() + p * sketch_.dim, sketch_.dim, half > room ? scale * room / half : scale,
+                             1.0 / scale, narrow_sums_, bytes);
+    return upwards(std::sqrt(squares) + recipe_.error_slack);
+  }
+
+  // A scale at which bytes are finer, though some coordinates of long rows do not fit: larger by steps, until errors,
+  // as they enter the bounds of pairs, grow again. The longest rows, whose errors grow first, are all tried, of the
+  // others some.
+  float finer(float scale, std::int64_t first, std::int64_t last) {
+    const float* const norms = sketch_.norms + first;
+    tried_.resize(static_cast<std::size_t>(last - first));
+    std::iota(tried_.begin(), tried_.end(), 0);
+    const std::int64_t n_longest = std::min(kLongest, last - first), n_others = last - first - n_longest;
+    std::partial_sort(tried_.begin(), tried_.begin() + n_longest, tried_.end(),
+                      [&](std::int32_t a, std::int32_t b) { return norms[a] > norms[b]; });
+    const std::int64_t n_some = std::min(kSome, n_others);
+    for (std::int64_t i = 0; i < n_some; ++i) tried_[n_longest + i] = tried_[n_longest + i * n_others / n_some];
+    tried_.resize(static_cast<std::size_t>(n_longest + n_some));
+    const double weight = n_some > 0 ? static_cast<double>(n_others) / static_cast<double>(n_some) : 0.0;
+    double least = errors_at(scale, first, n_longest, weight);
+    for (int step = 0; step < kFinerSteps; ++step) {
+      const double errors = errors_at(scale * kFiner, first, n_longest, weight);
+      if (errors >= least) break;
+      scale *= kFiner;
+      least = errors;
+    }
+    return scale;
+  }
+
+  // What errors add to the bounds of the block's rows, with the tried ones behind the longest counted `weight` times.
+  double errors_at(float scale, std::int64_t first, std::int64_t n_longest, double weight) {
+    errors_.clear();
+    for (const std::int32_t p : tried_) errors_.push_back(round(p, scale, sketch_.bytes + (first + p) * sketch_.dim));
+    const float most = upper_quartile(errors_), longest = sketch_.norms[first + tried_[0]];
+    double sum = 0.0;
+    for (std::size_t i = 0; i < errors_.size(); ++i) {
+      const double added = sketch_.norms[first + tried_[i]] * most + std::max(0.0f, errors_[i] - most) * longest;
+      sum += (static_cast<std::int64_t>(i) < n_longest ? 1.0 : weight) * added;
+    }
+    return sum;
+  }
 
   void fill_bounds(std::int64_t first, std::int64_t last) {
     const std::int64_t n_directions = recipe_.directions.rows, short_dim = sketch_.z_dim - 1;
@@ -224,7 +269,8 @@ class BlockRounding {
   const Panels& rotation_;
   const SketchRecipe& recipe_;
   const Sketch& sketch_;
-  std::vector<float> z_, u_;
+  std::vector<float> z_, u_, errors_;
+  std::vector<std::int32_t> tried_;
   std::vector<double> longer_half_;  // of each row the larger of the norms of its halves
   std::vector<float> p_;
 };
