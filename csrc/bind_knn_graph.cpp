@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core.hpp"
+#include "cpu/cell_caps.hpp"
 #include "cpu/instruction_set.hpp"
 #include "cpu/knn_graph.hpp"
 #include "cpu/locality_order.hpp"
@@ -62,6 +63,17 @@ void short_rows(const Array<float>& rows, const Array<float>& directions, double
   run_interruptibly(py::none(), [&](Watch& watch) {
     cpu::short_rows(kernels, view, onto, norm_slack, stride, result, n_threads, watch);
   });
+}
+
+// (centres, cosines) of the cells.
+py::tuple cell_caps(const Array<float>& short_rows, int n_threads, const std::string& isa) {
+  const MatrixView view = view_rows(short_rows, short_rows.shape(1));
+  const cpu::Kernels& kernels = cpu::kernels_for(isa);
+  const std::int64_t n_cells = (view.rows + kernels.panel_width - 1) / kernels.panel_width;
+  Array<float> centres({n_cells, view.stride}), cosines(n_cells);
+  float *const centre = centres.mutable_data(), *const cosine = cosines.mutable_data();
+  run_interruptibly(py::none(), [&](Watch& watch) { cpu::cell_caps(kernels, view, centre, cosine, n_threads, watch); });
+  return py::make_tuple(centres, cosines);
 }
 
 void fill_sketch(const Array<float>& rows, const py::object& sketch, const Array<float>& directions, double norm_slack,
@@ -139,6 +151,7 @@ void bind_knn_graph(py::module_& module) {
              arg("n_threads"));
   module.def("products", &products, arg("rows").noconvert(), arg("directions").noconvert(), arg("out").noconvert(),
              arg("n_threads"), arg("isa"));
+  module.def("cell_caps", &cell_caps, arg("short_rows").noconvert(), arg("n_threads"), arg("isa"));
   module.def("short_rows", &short_rows, arg("rows").noconvert(), arg("directions").noconvert(), arg("norm_slack"),
              arg("out").noconvert(), arg("n_threads"), arg("isa"));
   module.def("orthonormal_rows", &orthonormal_rows, arg("rows").noconvert(), arg("depends").noconvert());

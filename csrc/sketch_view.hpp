@@ -63,12 +63,18 @@ inline cpu::Sketch view_sketch(const pybind11::object& sketch) {
   if (!parts[13].is_none()) {
     view.cells = part_of<float>(parts, 13).data();
     view.cells_dim = part_of<float>(parts, 13).shape(1);
-    view.cells_slack = parts[14].cast<double>();
+    view.cell_centres = part_of<float>(parts, 14).data();
+    view.cell_cosines = part_of<float>(parts, 15).data();
+    view.n_cells = part_of<float>(parts, 15).shape(0);
+    const Array<float> centres = part_of<float>(parts, 14);
+    if (centres.shape(0) != view.n_cells || centres.shape(1) != view.cells_dim)
+      throw pybind11::value_error("a sketch must have a centre as long as a short row for every cell");
+    view.cells_slack = parts[16].cast<double>();
   }
-  if (!parts[15].is_none()) {
-    view.words = part_of<std::int16_t>(parts, 15).mutable_data();
-    view.words_stride = part_of<std::int16_t>(parts, 15).shape(1);
-    view.word_errors = part_of<float>(parts, 16).mutable_data();
+  if (!parts[17].is_none()) {
+    view.words = part_of<std::int16_t>(parts, 17).mutable_data();
+    view.words_stride = part_of<std::int16_t>(parts, 17).shape(1);
+    view.word_errors = part_of<float>(parts, 18).mutable_data();
   }
   check_sketch(view);
   return view;

@@ -97,6 +97,9 @@ def short_rows(
     n_threads: int,
     isa: str,
 ) -> None: ...
+def cell_caps(
+    short_rows: NDArray[np.float32], n_threads: int, isa: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def orthonormal_rows(rows: NDArray[np.float64], depends: NDArray[np.bool_]) -> int: ...
 def fill_sketch(
     rows: NDArray[np.float32],

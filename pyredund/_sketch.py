@@ -77,16 +77,26 @@ class Sketch(NamedTuple):
     lengths: tuple[int, ...]
     bounds_slack: float
     cells: Floats | None
+    cell_centres: Floats | None
+    cell_cosines: Floats | None
     cells_slack: float
     words: NDArray[np.int16] | None
     word_errors: Floats
+
+
+class Cells(NamedTuple):
+    """Short rows by place and the caps around every few of them; see cell_caps.hpp."""
+
+    rows: Floats
+    centres: Floats
+    cosines: Floats
 
 
 class Layout(NamedTuple):
     """An order of the rows by locality, and the cells that it makes; None where they do not pay."""
 
     order: NDArray[np.int32] | None
-    cells: Floats | None
+    cells: Cells | None
     cells_slack: float
     left: float  # share of the pairs that cells leave
     sample: Floats
@@ -117,11 +127,12 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     _core.short_rows(rows.matrix, directions.matrix, directions.norm_slack, short, engine.n_threads, engine.isa)
     width = _core.panel_width(engine.isa)
     order = _core.locality_order(short, width, engine.n_threads, engine.isa)
-    cells = engine.large_floats(n, SHORT)
-    _core.gather_rows(short, order, cells)
+    by_place = engine.large_floats(n, SHORT)
+    _core.gather_rows(short, order, by_place)
     del short
+    cells = Cells(by_place, *_core.cell_caps(by_place, engine.n_threads, engine.isa))
     slack = directions.slack + directions.norm_slack
-    left = _share_near(cells, directions.short(sample[:PAIRS], engine), thresholds, width, slack, engine)
+    left = _share_near(cells, directions.short(sample[:PAIRS], engine), thresholds - slack, engine)
     if left > WORTH_CELLS and engine.sketch_from > 0:
         return Layout(None, None, slack, 1.0, sample, thresholds, basis)
     return Layout(order, cells, slack, left, sample, thresholds, basis)
@@ -177,9 +188,11 @@ def _typical_margin(blocks: Sequence[Floats | Doubles], engine: Engine) -> float
     for z in blocks:
         centred, length = z - z.mean(axis=0), z.shape[1]
         norms = np.sqrt(np.einsum("ij,ij->i", centred, centred))
-        finest = 225.0 if _core.has_narrow_sums(engine.isa) else np.inf
-        step = norms.max() / min(finest, 127 * length**0.5 / 4.2)  # about as in sketch.cpp
-        margins.append(2 * float(np.partition(norms, len(norms) // 2)[len(norms) // 2]) * step * (length / 12) ** 0.5)
+        # About as in sketch.cpp, where the longest rows need not fit unless sums are narrow.
+        narrow = _core.has_narrow_sums(engine.isa)
+        usual, long = np.quantile(norms, (0.5, 1.0 if narrow else 0.9))
+        step = long / min(225.0 if narrow else np.inf, 127 * length**0.5 / 4.2)
+        margins.append(2 * usual * step * (length / 12) ** 0.5)
     return float(np.mean(margins))
 
 
@@ -203,19 +216,14 @@ def _thresholds(sample: Floats, k: int, n: int, engine: Engine) -> Floats:
     return thresholds
 
 
-def _share_near(cells: Floats, short: Doubles, thresholds: Floats, width: int, slack: float, engine: Engine) -> float:
+def _share_near(cells: Cells, short: Doubles, cosines: Floats, engine: Engine) -> float:
     """Share of the pairs that cells leave, by some rows and some cells; cells that reach farther are not counted."""
-    n_cells = len(cells) // width
-    if n_cells == 0:
-        return 1.0
-    groups = cells[: n_cells * width].reshape(n_cells, width, cells.shape[1])[:: -(-n_cells // SOME_CELLS)]
-    centres = groups.mean(axis=1)
-    radii = np.sqrt(((groups - centres[:, None]) ** 2).sum(axis=2).max(axis=1))
-    reaches = np.sqrt(np.maximum(0, 2 - 2 * (thresholds - slack)))
-    rows = np.zeros((len(short), cells.shape[1]), dtype=np.float32)
+    some = slice(None, None, -(-len(cells.cosines) // SOME_CELLS))
+    rows = np.zeros((len(short), cells.rows.shape[1]), dtype=np.float32)
     rows[:, : short.shape[1]] = short
-    squared = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None] - 2 * products(rows, centres, engine)
-    return float((np.maximum(squared, 0) <= (reaches[:, None] + radii[None]) ** 2).mean())
+    caps = np.arccos(np.clip(cells.cosines[some], -1, 1))
+    farthest = np.minimum(np.arccos(np.clip(cosines, -1, 1))[:, None] + caps[None], np.pi)
+    return float((products(rows, cells.centres[some], engine) >= np.cos(farthest)).mean())
 
 
 def _cost_model(layout: Layout, dim: int, engine: Engine) -> Callable[[Floats | Doubles, float, bool], float]:
@@ -272,7 +280,9 @@ def _build(
         bounds=engine.large_floats(n, padded(lengths[-1] + len(lengths) - 1)) if lengths else None,
         lengths=lengths,
         bounds_slack=directions.slack + rounding_of_products(max(lengths, default=0)) + 2.0**-22,
-        cells=layout.cells,
+        cells=layout.cells and layout.cells.rows,
+        cell_centres=layout.cells and layout.cells.centres,
+        cell_cosines=layout.cells and layout.cells.cosines,
         cells_slack=layout.cells_slack,
         words=engine.large_bytes(n, 2 * words).view(np.int16) if words else None,
         word_errors=np.empty(n if words else 0, dtype=np.float32),

@@ -125,44 +125,6 @@ bool byte_scan_is_right(const Kernels& kernels, std::int64_t dim, std::int64_t n
   return true;
 }
 
-bool marks_are_right(const Kernels& kernels, std::int64_t dim, std::int64_t n_rows, std::int64_t n_cells) {
-  const std::int64_t width = kernels.panel_width;
-  const Data data = random_data(dim, n_rows, n_cells, 3, 3);
-  std::vector<float> reaches = integers(n_rows, 0, 4), radii = integers(width, 0, 4), limits = integers(width, 0, 60);
-  std::vector<float> column_limits = integers(width, 0, 60);
-  for (float& reach : reaches) reach *= 2.0f;  // half of their squares are integers
-  for (std::int64_t c = n_cells; c < width; ++c) limits[c] = column_limits[c] = 1e30f;
-  std::vector<float> packed(width * (dim + 1));
-  kernels.floats.pack_panel(data.columns.data(), data.stride * static_cast<std::int64_t>(sizeof(float)), n_cells, dim,
-                            packed.data());
-  std::vector<std::uint32_t> near(n_rows, 77);
-  CellScan scan{};
-  scan.rows = data.rows.data();
-  scan.stride = data.stride;
-  scan.n_rows = n_rows;
-  scan.cells = packed.data();
-  scan.dim = dim;
-  scan.reaches = reaches.data();
-  scan.radii = radii.data();
-  scan.limits = limits.data();
-  scan.column_limits = column_limits.data();
-  scan.near = near.data();
-  kernels.mark_near(scan);
-  for (std::int64_t r = 0; r < n_rows; ++r) {
-    std::uint32_t expected = 0;
-    for (std::int64_t c = 0; c < n_cells; ++c) {
-      float score = 0.0f;
-      for (std::int64_t i = 0; i < dim; ++i) {
-        score += data.rows[r * data.stride + i] * data.columns[c * data.stride + i];
-      }
-      const float grown = limits[c] - reaches[r] * radii[c] - reaches[r] * reaches[r] / 2.0f;
-      if (score >= grown || score >= column_limits[c]) expected |= std::uint32_t{1} << c;
-    }
-    if (near[r] != expected) return false;
-  }
-  return true;
-}
-
 bool projection_is_right(const Kernels& kernels, std::int64_t stride, std::int64_t n_rows, std::int64_t n_directions) {
   const std::vector<float> rows = integers(n_rows * stride, -3, 3), directions = integers(n_directions * stride, -3, 3);
   std::vector<const float*> row;
@@ -218,20 +180,6 @@ bool reached_values_are_right(const Kernels& kernels, std::int64_t n_rows, std::
     if (count > n_rows ? found[c] != -2.5f : !(found[c] <= column[count - 1] && found[c] > column[count - 1] - 0.01f)) {
       return false;
     }
-  }
-  return true;
-}
-
-bool near_rows_are_right(const Kernels& kernels, std::int64_t n_rows) {
-  std::vector<std::uint32_t> near(n_rows);
-  for (std::uint32_t& marks : near) marks = static_cast<std::uint32_t>(random_numbers());
-  for (int cell = 0; cell < kernels.panel_width; ++cell) {
-    std::vector<std::int32_t> found(n_rows + 16), expected;
-    found.resize(kernels.rows_near(near.data(), n_rows, cell, found.data()));
-    for (std::int64_t r = 0; r < n_rows; ++r) {
-      if ((near[r] >> cell & 1) != 0) expected.push_back(static_cast<std::int32_t>(r));
-    }
-    if (found != expected) return false;
   }
   return true;
 }
@@ -318,14 +266,12 @@ int main() {
   }
   for (const std::int64_t n_rows : {one, strip, 3 * strip + 1}) {
     for (const std::int64_t n : {one, width / 2, width - 1, width}) {
-      expect(marks_are_right(k, 16, n_rows, n), "marks", n_rows, n);
       for (const std::int64_t stride : {8, 16, 64, 72}) {
         expect(projection_is_right(k, stride, n_rows, n), "projections", n_rows, n, stride);
       }
     }
   }
   for (const std::int64_t n_rows : {one, std::int64_t{7}, strip, 3 * strip + 1, std::int64_t{100}}) {
-    expect(near_rows_are_right(k, n_rows), "near rows", n_rows);
     for (const std::int64_t count : {one, n_rows / 2 + 1, n_rows, n_rows + 1}) {
       expect(reached_values_are_right(k, n_rows, count), "reached values", n_rows, count);
     }

@@ -79,7 +79,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], s
         return to
 
     def of(isa: str, kernels: Path) -> str:
-        for check in (CHECK, CHECK.with_name("row_kernel_check.cpp")):
+        for check in (CHECK, *(CHECK.with_name(f"{of}_kernel_check.cpp") for of in ("row", "cell"))):
             run(compiler(), check_object(isa, check), kernels, "-o", folder / "check")
             done = subprocess.run([folder / "check"], capture_output=True, text=True, check=False, timeout=60)
             assert (done.returncode == 0) == (done.stdout == "right\n")
@@ -158,6 +158,9 @@ MUTATIONS = {
     "bytes forget what was added to the rows": ("-128 * even", "-127 * even"),
     "products of bytes saturate": ("four, column[v])", "_mm256_set1_epi8(-1), column[v])"),
     "a row near a cell is passed over": ("r + 8 <= n_rows; r += 8", "r + 8 <= n_rows; r += 9"),
+    "a row that is picked is taken for its place": ("scan.row_cosines[at[r]]", "scan.row_cosines[first + r]"),
+    "a reach and a cap are subtracted": ("- sine * load(scan.cell_sines", "+ sine * load(scan.cell_sines"),
+    "a cell's own rows have no reach": ("smaller(sum, load(scan.column_limits + v * kLanes))", "sum"),
     "a long product loses its last part": ("i < job.dim; i += count", "i + kTogether < job.dim; i += count"),
     "fewer products reach a value than were asked for": ("reaching[v] >= wanted ?", "reaching[v] >= wanted - 1 ?"),
     "the last of the pairs is scored for the one before": (

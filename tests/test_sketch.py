@@ -82,7 +82,7 @@ def test_a_sketch_loses_no_neighbour_among_ties(name: str) -> None:
 
 
 def test_sizes_that_would_read_beyond_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = units(low_rank(300, 96))
+    rows = units(low_rank(300, 300))
     layout = layout_of(rows, 5, ALWAYS)
     if layout is None:
         pytest.skip("no instruction set here scans bytes")
@@ -91,7 +91,8 @@ def test_sizes_that_would_read_beyond_rows_are_refused(monkeypatch: pytest.Monke
     assert sketch is not None
     assert sketch.bounds is not None
     assert sketch.lengths
-    last = sketch.lengths[-1]
+    last, centres = sketch.lengths[-1], sketch.cell_centres
+    assert centres is not None
     for wrong, message in (
         ({"lengths": (sketch.bounds.shape[1] + 8,)}, "bounds that hold all lengths"),
         ({"lengths": (last + 1,)}, "ascending lengths"),
@@ -100,6 +101,8 @@ def test_sizes_that_would_read_beyond_rows_are_refused(monkeypatch: pytest.Monke
         ({"block": 0}, "blocks of at least one row"),
         ({"bytes": np.zeros((300, 6), dtype=np.uint8)}, "rows of 4, 8, ... or 256 bytes"),
         ({"words": np.zeros((300, 40), dtype=np.int16)}, "whole groups of words"),
+        ({"cell_cosines": np.ones(3, dtype=np.float32)}, "a centre as long as a short row for every cell"),
+        ({"cell_cosines": np.ones(3, dtype=np.float32), "cell_centres": centres[:3]}, "a cell for every panel"),
     ):
         monkeypatch.setattr("pyredund._knn_graph.sketch_of", lambda *_, wrong=wrong: sketch._replace(**wrong))
         with pytest.raises(ValueError, match=f"a sketch must have {message}"):
@@ -143,8 +146,39 @@ def test_every_pair_keeps_to_the_margins(name: str, dim: int, isa: str) -> None:
         squared = (cells**2).sum(axis=1)
         assert (squared >= 1 - 1e-6).all()
         assert (squared <= 1 + sketch.cells_slack + 1e-6).all()
+        assert sketch.cell_centres is not None
+        assert sketch.cell_cosines is not None
+        centres, own = sketch.cell_centres.astype(np.float64), np.arange(len(cells)) // _core.panel_width(isa)
+        np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-6)
+        assert ((cells * centres[own]).sum(axis=1) >= sketch.cell_cosines.astype(np.float64)[own] - 1e-6).all()
     np.testing.assert_array_equal(rows.matrix, before)
     check_bytes(sketch.bytes.astype(np.int64) - 128, _core.has_narrow_sums(isa))
+
+
+def test_caps_are_close_to_the_smallest(isa: str) -> None:
+    """No cap is smaller than half of the largest angle between two rows, nor than that of the best of many centres."""
+    width, rng = _core.panel_width(isa), np.random.default_rng(4)
+    rows = rng.normal(size=(5 * width, 16)) + rng.normal(scale=4, size=(1, 16))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for count in (5 * width, 4 * width + 1):
+        _, cosines = _core.cell_caps(rows[:count].astype(np.float32), 2, isa)
+        assert cosines.shape == (5,)
+        for cell, cosine in enumerate(cosines):
+            own = rows[:count][cell * width : (cell + 1) * width]
+            smallest = smallest_cap(own)
+            angle = float(np.arccos(min(1.0, cosine)))
+            assert smallest - 1e-3 <= angle <= 1.03 * smallest + 1e-3
+    opposite = np.zeros((2, 8), dtype=np.float32)
+    opposite[:, 0] = 1, -1
+    assert _core.cell_caps(opposite, 1, isa)[1][0] <= 0
+
+
+def smallest_cap(rows: NDArray[np.float64]) -> float:
+    """The angle of the smallest cap around some rows, by many small steps towards the farthest."""
+    centre = rows.mean(axis=0)
+    for step in range(1, 5000):
+        centre = centre + (rows[(rows @ centre).argmin()] - centre) / (step + 1)
+    return float(np.arccos((rows @ (centre / np.linalg.norm(centre))).min()))
 
 
 def upper_bound_by_bytes(sketch: Sketch, rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,32 +3,35 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <stdexcept>
 
 namespace pyredund::cpu {
 namespace {
 
-// Covers the float32 arithmetic of centres, radii and of the test itself, whose numbers are at most a few units large:
-// sums of some 20 products, each off by 2^-24 of its size.
+// Taken off every cosine. Where reach and cap are at most 90 and 60 degrees, that takes as much or more off the cosine
+// of their sum. It covers float32 arithmetic: a short row's norm, its product with a centre, whose norm is off too, and
+// the limit, together less than 3e-6.
 constexpr double kRounding = 1e-5;
+constexpr double kWidestReach = 0.0, kWidestCap = 0.5;  // cosines
 
-// The mean of the places [begin, end) of short rows goes to `centre`; returns a radius around it that holds them all.
-double enclose(const Sketch& sketch, std::int64_t begin, std::int64_t end, float* centre) {
-  const std::int64_t stride = sketch.cells_dim;
-  std::vector<double> sum(static_cast<std::size_t>(stride), 0.0);
-  for (std::int64_t p = begin; p < end; ++p) {
-    for (std::int64_t c = 0; c < stride; ++c) sum[c] += sketch.cells[p * stride + c];
-  }
-  for (std::int64_t c = 0; c < stride; ++c) centre[c] = static_cast<float>(sum[c] / static_cast<double>(end - begin));
-  double farthest = 0.0;
-  for (std::int64_t p = begin; p < end; ++p) {
-    double distance = 0.0;
-    for (std::int64_t c = 0; c < stride; ++c) {
-      const double difference = static_cast<double>(sketch.cells[p * stride + c]) - centre[c];
-      distance += difference * difference;
-    }
-    farthest = std::max(farthest, distance);
-  }
-  return std::sqrt(farthest) + kRounding;
+// Stands for every wider angle. Its sum with another one, as it is computed, is farther than anything.
+constexpr Angle kWide{-2.0f, 4.0f};
+
+double angle_at(double cosine) { return std::acos(std::clamp(cosine, -1.0, 1.0)); }
+
+Angle angle_of(double cosine, double widest) {
+  const double lowered = std::min(cosine, 1.0) - kRounding;
+  if (!(lowered >= widest)) return kWide;
+  return {static_cast<float>(lowered), static_cast<float>(std::sqrt(1.0 - lowered * lowered))};
+}
+
+float cosine_of_sum(Angle a, Angle b) { return a.cosine * b.cosine - a.sine * b.sine; }
+
+// Lowered like its parts. Sums of more than 90 degrees are wide too.
+Angle operator+(Angle a, Angle b) {
+  const float cosine = cosine_of_sum(a, b);
+  return cosine >= 0.0f ? Angle{cosine, a.sine * b.cosine + a.cosine * b.sine} : kWide;
 }
 
 }  // namespace
@@ -36,113 +39,131 @@ double enclose(const Sketch& sketch, std::int64_t begin, std::int64_t end, float
 Cells::Cells(const Sketch& sketch, std::int64_t panel_width)
     : sketch(sketch), panel_width(panel_width), stride(sketch.cells_dim) {
   const std::int64_t n_cells = (sketch.n_rows + panel_width - 1) / panel_width;
-  centres.resize(static_cast<std::size_t>(n_cells * stride));
-  for (std::int64_t cell = 0; cell < n_cells; ++cell) {
-    float* const centre = centres.data() + cell * stride;
-    const std::int64_t begin = cell * panel_width, end = std::min(sketch.n_rows, begin + panel_width);
-    radii.push_back(static_cast<float>(enclose(sketch, begin, end, centre)));
-    double centre_squared = 0.0;
-    for (std::int64_t c = 0; c < stride; ++c) centre_squared += static_cast<double>(centre[c]) * centre[c];
-    // A row z is near only if |z - centre| <= reach + radius, that is, with |z| at least 1 up to a rounding,
-    // z.centre >= (1 + |centre|^2 - radius^2) / 2 - reach * radius - reach^2 / 2.
-    const double radius = radii.back();
-    limits.push_back(static_cast<float>((1.0 + centre_squared - radius * radius) / 2.0 - kRounding));
-  }
+  if (sketch.n_cells != n_cells) throw std::invalid_argument("a sketch must have a cell for every panel");
+  for (std::int64_t cell = 0; cell < n_cells; ++cell) caps.push_back(angle_of(sketch.cell_cosines[cell], kWidestCap));
   const std::int64_t n_blocks = (sketch.n_rows + sketch.block - 1) / sketch.block;
-  block_centres.resize(static_cast<std::size_t>(n_blocks * stride));
+  block_centres_.resize(static_cast<std::size_t>(n_blocks * stride), 0.0);
   for (std::int64_t block = 0; block < n_blocks; ++block) {
     const std::int64_t begin = block * sketch.block, end = std::min(sketch.n_rows, begin + sketch.block);
-    block_radii.push_back(enclose(sketch, begin, end, block_centres.data() + block * stride));
+    double* const mean = block_centres_.data() + block * stride;
+    for (std::int64_t cell = begin / panel_width; cell < (end + panel_width - 1) / panel_width; ++cell) {
+      for (std::int64_t c = 0; c < stride; ++c) mean[c] += centre(cell)[c];
+    }
+    const double norm = std::sqrt(std::inner_product(mean, mean + stride, mean, 0.0));
+    for (std::int64_t c = 0; norm > 0.0 && c < stride; ++c) mean[c] /= norm;
+    double cosine = 1.0;
+    for (std::int64_t place = begin; place < end; ++place) {
+      cosine = std::min(cosine, std::inner_product(mean, mean + stride, sketch.cells + place * stride, 0.0));
+    }
+    block_angles_.push_back(angle_at(cosine - kRounding));
   }
 }
 
-bool Cells::are_apart(std::int64_t block, std::int64_t other, double reach) const {
-  double squared = 0.0;
-  for (std::int64_t c = 0; c < stride; ++c) {
-    const double difference =
-        static_cast<double>(block_centres[block * stride + c]) - block_centres[other * stride + c];
-    squared += difference * difference;
-  }
-  return std::sqrt(squared) > block_radii[block] + block_radii[other] + reach;
+// By the greatest angle between short rows whose similarity reaches the bar. Their norms are 1 at least, so that their
+// cosine is no less than a similarity that is not negative, less the slack.
+Angle Cells::reach(float bar) const { return angle_of(static_cast<double>(bar) - sketch.cells_slack, kWidestReach); }
+
+bool Cells::are_apart(std::int64_t block, std::int64_t other, Angle reach) const {
+  const double* const a = block_centres_.data() + block * stride;
+  const double* const b = block_centres_.data() + other * stride;
+  if (reach.cosine < kWidestReach) return false;
+  return angle_at(std::inner_product(a, a + stride, b, 0.0)) >
+         block_angles_[block] + block_angles_[other] + angle_at(reach.cosine - kRounding);
 }
 
-NearRows::NearRows(const Kernels& kernels, const Cells& cells, const std::atomic<float>* bars, bool symmetric)
+NearRows::NearRows(const Kernels& kernels, const Cells& cells, const std::atomic<float>* bars)
     : kernels_(kernels),
       cells_(cells),
       bars_(bars),
-      symmetric_(symmetric),
       packed_(static_cast<std::size_t>(kernels.panel_width * (cells.stride + 1))),
-      radii_(static_cast<std::size_t>(kernels.panel_width)),
-      limits_(radii_.size()),
-      column_limits_(radii_.size()) {}
+      no_limits_(static_cast<std::size_t>(kernels.panel_width), std::numeric_limits<float>::infinity()),
+      column_limits_(no_limits_) {}
 
-// How far, at most, a short row can lie from another when their similarity reaches the bar:
-// |z - z'|^2 = |z|^2 + |z'|^2 - 2 z.z' <= 2 - 2 (bar - slack), up to a rounding of the norms.
-float NearRows::reach(float bar) const {
-  const double lowest = std::max(-1.0, static_cast<double>(bar) - cells_.sketch.cells_slack);
-  return static_cast<float>(std::sqrt(std::max(0.0, 2.0 - 2.0 * lowest + kRounding)) + kRounding);
+float NearRows::lowest_bar(std::int64_t begin, std::int64_t end) const {
+  float lowest = std::numeric_limits<float>::infinity();
+  for (std::int64_t p = begin; p < end; ++p) lowest = std::min(lowest, bars_[p].load(std::memory_order_relaxed));
+  return lowest;
 }
 
 bool NearRows::enter(const Tile& tile) {
   tile_ = tile;
   group_begin_ = group_end_ = 0;
-  reaches_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
-  near_.resize(reaches_.size());
-  picks_.resize(reaches_.size() + 16);
-  float lowest = std::numeric_limits<float>::infinity();
-  for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row)
-    lowest = std::min(lowest, bars_[row].load(std::memory_order_relaxed));
-  for (std::int64_t column = tile.column_begin; symmetric_ && column < tile.column_end; ++column) {
-    lowest = std::min(lowest, bars_[column].load(std::memory_order_relaxed));
-  }
-  const std::int64_t block = cells_.sketch.block;
-  if (cells_.are_apart(tile.row_begin / block, tile.column_begin / block, reach(lowest))) return false;
+  const float lowest =
+      std::min(lowest_bar(tile.row_begin, tile.row_end), lowest_bar(tile.column_begin, tile.column_end));
+  const std::int64_t block = cells_.sketch.block, width = cells_.panel_width;
+  if (cells_.are_apart(tile.row_begin / block, tile.column_begin / block, cells_.reach(lowest))) return false;
+  reaches_.clear();
   for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {
-    reaches_[row - tile.row_begin] = reach(bars_[row].load(std::memory_order_relaxed));
+    reaches_.add(cells_.reach(bars_[row].load(std::memory_order_relaxed)));
+  }
+  own_caps_.clear();
+  own_reaches_.clear();
+  for (std::int64_t row = tile.row_begin; row < tile.row_end; row += width) {
+    const Angle cap = cells_.caps[row / width];
+    own_caps_.add(cap);
+    own_reaches_.add(cap + cells_.reach(lowest_bar(row, std::min(tile.row_end, row + width))));
   }
   return true;
 }
 
-void NearRows::mark_group(std::int64_t first_cell) {
-  const std::int64_t width = cells_.panel_width;
-  group_begin_ = first_cell;
-  group_end_ = std::min({first_cell + width, cells_.count(), (tile_.column_end + width - 1) / width});
-  const std::int64_t n_cells = group_end_ - group_begin_, n_rows = tile_.row_end - tile_.row_begin;
-  std::fill(limits_.begin(), limits_.end(), std::numeric_limits<float>::infinity());
-  std::fill(column_limits_.begin(), column_limits_.end(), std::numeric_limits<float>::infinity());
-  for (std::int64_t c = 0; c < n_cells; ++c) {
-    const std::int64_t cell = group_begin_ + c;
-    radii_[c] = cells_.radii[cell];
-    limits_[c] = cells_.limits[cell];
-    if (!symmetric_) continue;
-    float lowest = std::numeric_limits<float>::infinity();
-    const std::int64_t end = std::min(tile_.column_end, (cell + 1) * width);
-    for (std::int64_t column = cell * width; column < end; ++column)
-      lowest = std::min(lowest, bars_[column].load(std::memory_order_relaxed));
-    const float far = reach(lowest);
-    column_limits_[c] = limits_[c] - far * (radii_[c] + 0.5f * far);
-  }
-  kernels_.floats.pack_panel(cells_.centres.data() + group_begin_ * cells_.stride,
-                             cells_.stride * static_cast<std::int64_t>(sizeof(float)), n_cells, cells_.stride,
-                             packed_.data());
+void NearRows::mark(const float* rows, std::int64_t n_rows, const std::int32_t* picks, const Angles& of_rows,
+                    const Angles& of_cells, const std::vector<float>& column_limits, std::vector<std::uint32_t>& near) {
+  near.resize(static_cast<std::size_t>(n_rows));
   CellScan scan{};
-  scan.rows = cells_.sketch.cells + tile_.row_begin * cells_.stride;
+  scan.rows = rows;
   scan.stride = scan.dim = cells_.stride;
   scan.n_rows = n_rows;
+  scan.picks = picks;
   scan.cells = packed_.data();
-  scan.reaches = reaches_.data();
-  scan.radii = radii_.data();
-  scan.limits = limits_.data();
-  scan.column_limits = column_limits_.data();
-  scan.near = near_.data();
+  scan.row_cosines = of_rows.cosines.data();
+  scan.row_sines = of_rows.sines.data();
+  scan.cell_cosines = of_cells.cosines.data();
+  scan.cell_sines = of_cells.sines.data();
+  scan.column_limits = column_limits.data();
+  scan.near = near.data();
   kernels_.mark_near(scan);
+}
+
+void NearRows::mark_group(std::int64_t first_cell) {
+  const std::int64_t width = cells_.panel_width, stride = cells_.stride;
+  group_begin_ = first_cell;
+  group_end_ = std::min({first_cell + width, cells_.count(), (tile_.column_end + width - 1) / width});
+  caps_.clear();
+  cap_reaches_.clear();
+  column_limits_ = no_limits_;
+  for (std::int64_t cell = group_begin_; cell < group_end_; ++cell) {
+    caps_.add(cells_.caps[cell]);
+    const Angle reach = cells_.reach(lowest_bar(cell * width, std::min(tile_.column_end, (cell + 1) * width)));
+    cap_reaches_.add(cells_.caps[cell] + reach);
+    column_limits_[cell - group_begin_] = cosine_of_sum(cells_.caps[cell], reach);
+  }
+  for (Angles* const angles : {&caps_, &cap_reaches_}) angles->resize(width);
+  kernels_.floats.pack_panel(cells_.centre(group_begin_), stride * static_cast<std::int64_t>(sizeof(float)),
+                             group_end_ - group_begin_, stride, packed_.data());
+
+  // First the tile's own cells. Where none of their rows can be near, no row is asked.
+  const std::int64_t own_begin = tile_.row_begin / width;
+  const auto n_own = static_cast<std::int64_t>(own_caps_.cosines.size());
+  mark(cells_.centre(own_begin), n_own, nullptr, own_reaches_, caps_, no_limits_, near_);
+  mark(cells_.centre(own_begin), n_own, nullptr, own_caps_, cap_reaches_, no_limits_, near_too_);
+  rows_.clear();
+  for (std::int64_t own = 0; own < n_own; ++own) {
+    if ((near_[own] | near_too_[own]) == 0) continue;
+    const std::int64_t end = std::min(tile_.row_end - tile_.row_begin, (own + 1) * width);
+    for (std::int64_t row = own * width; row < end; ++row) rows_.push_back(static_cast<std::int32_t>(row));
+  }
+  picks_.resize(rows_.size() + 16);
+  if (rows_.empty()) return;
+  mark(cells_.sketch.cells + tile_.row_begin * stride, static_cast<std::int64_t>(rows_.size()), rows_.data(), reaches_,
+       caps_, column_limits_, near_);
 }
 
 NearRows::Picks NearRows::of_panel(std::int64_t column, std::int64_t n_rows) {
   const std::int64_t cell = column / cells_.panel_width;
   if (cell < group_begin_ || cell >= group_end_) mark_group(cell);
   const auto bit = static_cast<int>(cell - group_begin_);
-  return {picks_.data(), kernels_.rows_near(near_.data(), n_rows, bit, picks_.data())};
+  const std::int64_t count = std::lower_bound(rows_.begin(), rows_.end(), n_rows) - rows_.begin();
+  return {picks_.data(), kernels_.rows_near(near_.data(), rows_.data(), count, bit, picks_.data())};
 }
 
 }  // namespace pyredund::cpu

@@ -34,18 +34,20 @@ struct PanelScan {
 
 // A group of cells, each a panel of columns, against a run of rows: which rows come near enough to which cell? Cell c
 // has the centre that is packed as column c, and row r is near if centre.row reaches either
-//   limits[c] - reaches[r] * radii[c] - reaches[r]^2 / 2   or   column_limits[c].
+//   row_cosines[r] * cell_cosines[c] - row_sines[r] * cell_sines[c]   or   column_limits[c].
 struct CellScan {
   const float* rows;
-  std::int64_t stride;  // floats from one row to the next
-  std::int64_t n_rows;
-  const float* cells;  // as packed by the scanner of floats
+  std::int64_t stride;        // floats from one row to the next
+  std::int64_t n_rows;        // of those marked
+  const std::int32_t* picks;  // which rows those are; null: the first n_rows
+  const float* cells;         // as packed by the scanner of floats
   std::int64_t dim;
-  const float* reaches;
-  const float* radii;
-  const float* limits;
+  const float* row_cosines;
+  const float* row_sines;
+  const float* cell_cosines;
+  const float* cell_sines;
   const float* column_limits;
-  std::uint32_t* near;  // for each row, bit c for cell c
+  std::uint32_t* near;  // for each row marked, bit c for cell c
 };
 
 // Products of rows with the columns of a panel: out[r * out_stride + c], float32 sums of which 32 products each are
@@ -129,8 +131,10 @@ struct Kernels {
   // Marks rows near cells; see CellScan.
   void (*mark_near)(const CellScan& scan);
 
-  // The rows whose mark for this cell is set, ascending; returns how many. `out` needs room for n_rows + 16.
-  std::int64_t (*rows_near)(const std::uint32_t* near, std::int64_t n_rows, int cell, std::int32_t* out);
+  // Those of the rows, in their order, whose mark for this cell is set; returns how many. `out` needs room for n_rows +
+  // 16.
+  std::int64_t (*rows_near)(const std::uint32_t* near, const std::int32_t* rows, std::int64_t n_rows, int cell,
+                            std::int32_t* out);
 
   // The score of two rows before it is rounded to float32: products of float32 are exact in float64; they are
   // summed in eight lanes (coordinate mod 8), and the lanes as ((0+4)+(2+6)) + ((1+5)+(3+7)).

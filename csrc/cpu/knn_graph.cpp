@@ -77,7 +77,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
     std::optional<ByteBounds> bytes;
     std::optional<NearRows> near;
     if (coarse) bytes.emplace(kernels, rows, sketch, *products);
-    if (cells) near.emplace(kernels, *cells, lists.bars(), true);
+    if (cells) near.emplace(kernels, *cells, lists.bars());
     PairTest test(kernels, rows, sketch, coarse, lists.bars());
     each([&](const Tile& tile) {
       const auto resolve = [&](Survivor* survivors, std::int64_t count) {

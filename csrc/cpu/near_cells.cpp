@@ -35,17 +35,31 @@ float squared_distance(const float* x, const float* y, std::int64_t count) {
 }
 
 // The `count` entries of `from` nearest to `target`, in any order.
-void nearest(const std::vector<std::int32_t>& from, const std::vector<float>& points, std::int64_t stride,
-             const float* target, std::int64_t count, std::vector<std::int32_t>& found) {
+void nearest(const std::vector<std::int32_t>& from, const float* points, std::int64_t stride, const float* target,
+             std::int64_t count, std::vector<std::int32_t>& found) {
   thread_local std::vector<std::uint64_t> keyed;
   keyed.clear();
   for (const std::int32_t entry : from) {
-    keyed.push_back(pack_pair(entry, squared_distance(points.data() + entry * stride, target, stride)));
+    keyed.push_back(pack_pair(entry, squared_distance(points + entry * stride, target, stride)));
   }
   const auto size = static_cast<std::int64_t>(keyed.size()), kept = std::min(count, size);
   smallest_first(keyed.data(), size, kept);
   found.clear();
   for (std::int64_t i = 0; i < kept; ++i) found.push_back(pair_id(keyed[i]));
+}
+
+// Means of their short rows. The centres of caps are worse here: the nearer of two means with the same product is that
+// of the wider cell, which has more rows that are near by chance.
+std::vector<float> means_of_cells(const Kernels& kernels, const Cells& cells) {
+  std::vector<float> means(static_cast<std::size_t>(cells.count() * cells.stride)), weights;
+  for (std::int64_t cell = 0; cell < cells.count(); ++cell) {
+    const std::int64_t begin = cell * cells.panel_width;
+    const std::int64_t size = std::min(cells.panel_width, cells.sketch.n_rows - begin);
+    weights.assign(static_cast<std::size_t>(size), 1.0f / static_cast<float>(size));
+    kernels.weighted_sum(cells.sketch.cells + begin * cells.stride, cells.stride, weights.data(), size,
+                         means.data() + cell * cells.stride);
+  }
+  return means;
 }
 
 // What one thread needs to find the floors of a cell's rows.
@@ -126,10 +140,11 @@ std::vector<float> floors_from_near_cells(const Kernels& kernels, MatrixView row
   const std::int64_t width = cells.panel_width, stride = cells.stride, n_cells = cells.count();
   const std::int64_t n_groups = (n_cells + kGroup - 1) / kGroup;
   std::vector<float> means(static_cast<std::size_t>(n_groups * stride), 0.0f);
+  const std::vector<float> cell_means = means_of_cells(kernels, cells);
   for (std::int64_t cell = 0; cell < n_cells; ++cell) {
     const std::int64_t group = cell / kGroup, size = std::min(n_cells, (group + 1) * kGroup) - group * kGroup;
     for (std::int64_t c = 0; c < stride; ++c) {
-      means[group * stride + c] += cells.centres[cell * stride + c] / static_cast<float>(size);
+      means[group * stride + c] += cell_means[cell * stride + c] / static_cast<float>(size);
     }
   }
   std::vector<std::int32_t> all_groups(static_cast<std::size_t>(n_groups));
@@ -142,7 +157,7 @@ std::vector<float> floors_from_near_cells(const Kernels& kernels, MatrixView row
     std::vector<std::int32_t> groups, candidates, near;
     for (std::int64_t group = next++; group < n_groups; group = next++) {
       check(watch);
-      nearest(all_groups, means, stride, means.data() + group * stride, near_groups(n_near), groups);
+      nearest(all_groups, means.data(), stride, means.data() + group * stride, near_groups(n_near), groups);
       candidates.clear();
       for (const std::int64_t other : groups) {
         for (std::int64_t c = other * kGroup; c < std::min(n_cells, (other + 1) * kGroup); ++c) {
@@ -151,7 +166,7 @@ std::vector<float> floors_from_near_cells(const Kernels& kernels, MatrixView row
       }
       for (std::int64_t cell = group * kGroup; cell < std::min(n_cells, (group + 1) * kGroup); ++cell) {
         check(watch);
-        nearest(candidates, cells.centres, stride, cells.centres.data() + cell * stride, n_near, near);
+        nearest(candidates, cell_means.data(), stride, cell_means.data() + cell * stride, n_near, near);
         own.find(cell, near, floors.data());
       }
     }

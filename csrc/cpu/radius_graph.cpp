@@ -89,7 +89,7 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
     std::optional<ByteBounds> bytes;
     std::optional<NearRows> near;
     if (coarse) bytes.emplace(kernels, rows, sketch, *products);
-    if (cells) near.emplace(kernels, *cells, bars.data(), true);
+    if (cells) near.emplace(kernels, *cells, bars.data());
     PairTest test(kernels, rows, sketch, coarse, bars.data());
     std::vector<Survivor> found;
     each([&](const Tile& tile) {

@@ -45,9 +45,12 @@ struct Sketch {
   std::int64_t words_stride = 0;
   float* word_errors = nullptr;  // for each row, at least |x - words / kWordScale|
 
-  // Cells: short rows, of norm at least 1 less a rounding, with x.x' <= z.z' + cells_slack. Null: there are none.
+  // Cells: short rows, of norm 1 or more by a rounding, with x.x' <= z.z' + cells_slack, and their caps
+  // (cell_caps.hpp). Null: there are none.
   const float* cells = nullptr;
-  std::int64_t cells_dim = 0;
+  const float* cell_centres = nullptr;
+  const float* cell_cosines = nullptr;
+  std::int64_t cells_dim = 0, n_cells = 0;
   double cells_slack = 0.0;
 
   std::int32_t row_at(std::int64_t place) const {

@@ -45,7 +45,7 @@ NearTiles near_tiles_first(const Cells& cells, std::int64_t rows, std::int64_t b
     const std::int64_t own = cell / cells_of_block;
     const std::int64_t size = std::min(cells.count(), (own + 1) * cells_of_block) - own * cells_of_block;
     for (std::int64_t c = 0; c < cells.stride; ++c) {
-      means[own * cells.stride + c] += static_cast<double>(cells.centres[cell * cells.stride + c]) / size;
+      means[own * cells.stride + c] += static_cast<double>(cells.centre(cell)[c]) / size;
     }
   }
   std::vector<std::uint64_t> keys;
