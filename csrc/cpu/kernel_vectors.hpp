@@ -86,12 +86,46 @@ inline Bytes add_products(Bytes sums, Bytes a, Bytes b) {
   return sums;
 }
 inline Vector total(Bytes sums) { return __builtin_convertvector((Mask)sums, Vector); }
+// 128 times `dim` bytes less their offset of 128, from the sums of the bytes, and taken off zero.
+inline Bytes start_of(Bytes sums, std::int64_t dim) {
+  return (Bytes)((static_cast<std::int32_t>(128 * dim) - (Mask)sums) * 128);
+}
 #else
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi16(sums, _mm512_maddubs_epi16(a, b)); }
 inline Vector total(Bytes sums) {
   return __builtin_convertvector((Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)), Vector);
 }
+inline Bytes start_of(Bytes sums, std::int64_t dim) {            // of pairs of bytes
+  typedef std::uint16_t Words __attribute__((vector_size(64)));  // wrap
+  return (Bytes)((static_cast<std::uint16_t>(64 * dim) - (Words)sums) * 128);
+}
 #endif
+inline Bytes repeated(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
+// Sixteen rows of sixteen groups of four bytes. GCC 12 warns of intrinsics without masks.
+inline void transpose(Bytes (&x)[16]) {
+  Bytes y[16];
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_maskz_unpacklo_epi32(0xFFFF, x[i], x[i + 1]);
+    y[i + 1] = _mm512_maskz_unpackhi_epi32(0xFFFF, x[i], x[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {  // x[i + j] holds, in each quarter q, the group 4 q + j of rows i to i + 3
+    x[i] = _mm512_maskz_unpacklo_epi64(0xFF, y[i], y[i + 2]);
+    x[i + 1] = _mm512_maskz_unpackhi_epi64(0xFF, y[i], y[i + 2]);
+    x[i + 2] = _mm512_maskz_unpacklo_epi64(0xFF, y[i + 1], y[i + 3]);
+    x[i + 3] = _mm512_maskz_unpackhi_epi64(0xFF, y[i + 1], y[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const Bytes low = _mm512_maskz_shuffle_i32x4(0xFFFF, x[j], x[j + 4], 0x44),
+                high = _mm512_maskz_shuffle_i32x4(0xFFFF, x[j], x[j + 4], 0xEE);
+    const Bytes low2 = _mm512_maskz_shuffle_i32x4(0xFFFF, x[j + 8], x[j + 12], 0x44);
+    const Bytes high2 = _mm512_maskz_shuffle_i32x4(0xFFFF, x[j + 8], x[j + 12], 0xEE);
+    y[j] = _mm512_maskz_shuffle_i32x4(0xFFFF, low, low2, 0x88);
+    y[j + 4] = _mm512_maskz_shuffle_i32x4(0xFFFF, low, low2, 0xDD);
+    y[j + 8] = _mm512_maskz_shuffle_i32x4(0xFFFF, high, high2, 0x88);
+    y[j + 12] = _mm512_maskz_shuffle_i32x4(0xFFFF, high, high2, 0xDD);
+  }
+  for (int i = 0; i < 16; ++i) x[i] = y[i];
+}
 #elif defined(__AVX2__)
 typedef __m256i Bytes;
 inline Bytes load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
@@ -104,6 +138,30 @@ inline Bytes add_word_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi16(sums, _mm256_maddubs_epi16(a, b)); }
 inline Vector total(Bytes sums) {
   return __builtin_convertvector((Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)), Vector);
+}
+inline Bytes start_of(Bytes sums, std::int64_t dim) {            // as above
+  typedef std::uint16_t Words __attribute__((vector_size(32)));  // wrap
+  return (Bytes)((static_cast<std::uint16_t>(64 * dim) - (Words)sums) * 128);
+}
+inline Bytes repeated(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
+// Eight rows of eight groups of four bytes.
+inline void transpose(Bytes (&x)[8]) {
+  Bytes y[8];
+  for (int i = 0; i < 8; i += 2) {
+    y[i] = _mm256_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm256_unpackhi_epi32(x[i], x[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {  // x[i + j] holds, in each half h, the group 4 h + j of rows i to i + 3
+    x[i] = _mm256_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm256_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm256_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm256_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    y[j] = _mm256_permute2x128_si256(x[j], x[j + 4], 0x20);
+    y[j + 4] = _mm256_permute2x128_si256(x[j], x[j + 4], 0x31);
+  }
+  for (int i = 0; i < 8; ++i) x[i] = y[i];
 }
 #endif
 

@@ -80,31 +80,38 @@ std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int
 #if defined(__AVX2__)
 // Four coordinates of each column lie together: panel[(coordinate / 4 * kPanel + column) * 4 + coordinate % 4]. Behind
 // them lies what the sums start from: rows are stored plus 128, and 128 times the column's sum is taken off beforehand,
-// in 32-bit integers, or in 16-bit ones that may wrap on the way but not in the end.
+// in 32-bit integers, or in 16-bit ones (of the first and of the second pair of every four coordinates) that may wrap
+// on the way but not in the end.
 void pack_bytes(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
-  std::int8_t* panel = static_cast<std::int8_t*>(packed);
-  __builtin_memset(panel, 0, static_cast<std::size_t>(dim * kPanel));
-  std::int16_t start[2 * kPanel] = {};
-  for (std::int64_t column = 0; column < n_columns; ++column) {
-    const std::uint8_t* from = static_cast<const std::uint8_t*>(columns) + column * stride;
-    int even = 0, odd = 0;  // sums of the first and of the second pair of every four coordinates
-    for (std::int64_t i = 0; i < dim; i += 4) {
-      std::uint32_t four;
-      __builtin_memcpy(&four, from + i, 4);
-      four ^= 0x80808080u;  // takes 128 off
-      __builtin_memcpy(panel + (i / 4 * kPanel + column) * 4, &four, 4);
-      even += from[i] + from[i + 1] - 256;
-      odd += from[i + 2] + from[i + 3] - 256;
+  std::int8_t* const panel = static_cast<std::int8_t*>(packed);
+  constexpr std::int64_t kTogether = sizeof(Bytes);  // coordinates
+  const Bytes offset = repeated(-128), ones = repeated(1);
+  for (int v = 0; v < kVectors; ++v) {
+    Bytes sums = Bytes{};
+    for (std::int64_t i = 0; i < dim; i += kTogether) {
+      const std::int64_t count = dim - i < kTogether ? dim - i : kTogether;
+      Bytes four[kLanes];  // at first those of a column, then the same four of all columns
+      for (int lane = 0; lane < kLanes; ++lane) {
+        four[lane] = offset;
+        const std::int64_t column = v * kLanes + lane;
+        if (column >= n_columns) continue;
+        const std::uint8_t* const from = static_cast<const std::uint8_t*>(columns) + column * stride + i;
+        if (count == kTogether) {
+          four[lane] = load_bytes(from);
+        } else {
+          __builtin_memcpy(&four[lane], from, static_cast<std::size_t>(count));
+        }
+      }
+      transpose(four);
+      for (std::int64_t g = 0; g < count / 4; ++g) {
+        sums = add_products(sums, four[g], ones);
+        const Bytes centred = four[g] ^ offset;  // takes 128 off
+        __builtin_memcpy(panel + ((i / 4 + g) * kPanel + v * kLanes) * 4, &centred, sizeof centred);
+      }
     }
-#if defined(__AVX512VNNI__)
-    const std::int32_t whole = -128 * (even + odd);
-    __builtin_memcpy(start + 2 * column, &whole, sizeof whole);
-#else
-    start[2 * column] = static_cast<std::int16_t>(-128 * even);
-    start[2 * column + 1] = static_cast<std::int16_t>(-128 * odd);
-#endif
+    const Bytes start = start_of(sums, dim);
+    __builtin_memcpy(panel + dim * kPanel + v * kLanes * 4, &start, sizeof start);
   }
-  __builtin_memcpy(panel + dim * kPanel, start, sizeof start);
 }
 
 std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
