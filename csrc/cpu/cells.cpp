@@ -12,18 +12,18 @@ namespace {
 // Taken off every cosine. Where reach and cap are at most 90 and 60 degrees, that takes as much or more off the cosine
 // of their sum. It covers float32 arithmetic: a short row's norm, its product with a centre, whose norm is off too, and
 // the limit, together less than 3e-6.
-constexpr double kRounding = 1e-5;
-constexpr double kWidestReach = 0.0, kWidestCap = 0.5;  // cosines
+constexpr float kRounding = 1e-5f;
+constexpr float kWidestReach = 0.0f, kWidestCap = 0.5f;  // cosines
 
 // Stands for every wider angle. Its sum with another one, as it is computed, is farther than anything.
 constexpr Angle kWide{-2.0f, 4.0f};
 
 double angle_at(double cosine) { return std::acos(std::clamp(cosine, -1.0, 1.0)); }
 
-Angle angle_of(double cosine, double widest) {
-  const double lowered = std::min(cosine, 1.0) - kRounding;
+Angle angle_of(float cosine, float widest) {
+  const float lowered = std::min(cosine, 1.0f) - kRounding;
   if (!(lowered >= widest)) return kWide;
-  return {static_cast<float>(lowered), static_cast<float>(std::sqrt(1.0 - lowered * lowered))};
+  return {lowered, std::sqrt((1.0f - lowered) * (1.0f + lowered))};
 }
 
 float cosine_of_sum(Angle a, Angle b) { return a.cosine * b.cosine - a.sine * b.sine; }
@@ -37,31 +37,36 @@ Angle operator+(Angle a, Angle b) {
 }  // namespace
 
 Cells::Cells(const Sketch& sketch, std::int64_t panel_width)
-    : sketch(sketch), panel_width(panel_width), stride(sketch.cells_dim) {
+    : sketch(sketch),
+      panel_width(panel_width),
+      stride(sketch.cells_dim),
+      slack_(std::nextafter(static_cast<float>(sketch.cells_slack), 3.0f)) {
   const std::int64_t n_cells = (sketch.n_rows + panel_width - 1) / panel_width;
   if (sketch.n_cells != n_cells) throw std::invalid_argument("a sketch must have a cell for every panel");
   for (std::int64_t cell = 0; cell < n_cells; ++cell) caps.push_back(angle_of(sketch.cell_cosines[cell], kWidestCap));
   const std::int64_t n_blocks = (sketch.n_rows + sketch.block - 1) / sketch.block;
   block_centres_.resize(static_cast<std::size_t>(n_blocks * stride), 0.0);
   for (std::int64_t block = 0; block < n_blocks; ++block) {
-    const std::int64_t begin = block * sketch.block, end = std::min(sketch.n_rows, begin + sketch.block);
+    const std::int64_t of_block = sketch.block / panel_width;
+    const std::int64_t first = block * of_block, last = std::min(n_cells, first + of_block);
     double* const mean = block_centres_.data() + block * stride;
-    for (std::int64_t cell = begin / panel_width; cell < (end + panel_width - 1) / panel_width; ++cell) {
+    for (std::int64_t cell = first; cell < last; ++cell) {
       for (std::int64_t c = 0; c < stride; ++c) mean[c] += centre(cell)[c];
     }
     const double norm = std::sqrt(std::inner_product(mean, mean + stride, mean, 0.0));
     for (std::int64_t c = 0; norm > 0.0 && c < stride; ++c) mean[c] /= norm;
-    double cosine = 1.0;
-    for (std::int64_t place = begin; place < end; ++place) {
-      cosine = std::min(cosine, std::inner_product(mean, mean + stride, sketch.cells + place * stride, 0.0));
+    double farthest = 0.0;
+    for (std::int64_t cell = first; cell < last; ++cell) {
+      const double to_centre = angle_at(std::inner_product(mean, mean + stride, centre(cell), 0.0) - kRounding);
+      farthest = std::max(farthest, to_centre + angle_at(sketch.cell_cosines[cell] - kRounding));
     }
-    block_angles_.push_back(angle_at(cosine - kRounding));
+    block_angles_.push_back(farthest);
   }
 }
 
 // By the greatest angle between short rows whose similarity reaches the bar. Their norms are 1 at least, so that their
 // cosine is no less than a similarity that is not negative, less the slack.
-Angle Cells::reach(float bar) const { return angle_of(static_cast<double>(bar) - sketch.cells_slack, kWidestReach); }
+Angle Cells::reach(float bar) const { return angle_of(bar - slack_, kWidestReach); }
 
 bool Cells::are_apart(std::int64_t block, std::int64_t other, Angle reach) const {
   const double* const a = block_centres_.data() + block * stride;
@@ -92,9 +97,11 @@ bool NearRows::enter(const Tile& tile) {
       std::min(lowest_bar(tile.row_begin, tile.row_end), lowest_bar(tile.column_begin, tile.column_end));
   const std::int64_t block = cells_.sketch.block, width = cells_.panel_width;
   if (cells_.are_apart(tile.row_begin / block, tile.column_begin / block, cells_.reach(lowest))) return false;
-  reaches_.clear();
+  reaches_.resize(tile.row_end - tile.row_begin);
   for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {
-    reaches_.add(cells_.reach(bars_[row].load(std::memory_order_relaxed)));
+    const Angle reach = cells_.reach(bars_[row].load(std::memory_order_relaxed));
+    reaches_.cosines[row - tile.row_begin] = reach.cosine;
+    reaches_.sines[row - tile.row_begin] = reach.sine;
   }
   own_caps_.clear();
   own_reaches_.clear();

@@ -36,6 +36,7 @@ class Cells {
   std::vector<Angle> caps;  // of the cells
 
  private:
+  float slack_;
   std::vector<double> block_centres_, block_angles_;  // of the sketch's blocks
 };
 

@@ -59,25 +59,24 @@ void NeighborLists::offer(std::int64_t row, std::int32_t id, float score) {
 
 void NeighborLists::merge(std::int64_t row) {
   thread_local PairSort sorter;
-  thread_local std::vector<std::uint64_t> best;
-  best.resize(static_cast<std::size_t>(k_));
+  thread_local std::vector<std::uint64_t> listed;
+  listed.resize(static_cast<std::size_t>(k_));
   std::int32_t* const ids = ids_ + row * k_;
   float* const scores = scores_ + row * k_;
   const std::int64_t n_waiting = waiting(row).filled - k_;
   std::copy_n(waiting_.data() + row * (spare_ + 1) + 1, n_waiting, sorter.room_for(n_waiting));
   const std::uint64_t* const waits = sorter.sorted();
-  std::int64_t from_list = 0, from_waiting = 0;
+  // All are packed first, so that each step of the merge waits for a load and a comparison only.
+  for (std::int64_t i = 0; i < k_; ++i) listed[i] = pack_pair(ids[i], scores[i]);
+  const std::uint64_t *from_list = listed.data(), *from_waiting = waits, *const waiting_end = waits + n_waiting;
   for (std::int64_t i = 0; i < k_; ++i) {
-    const std::uint64_t listed = pack_pair(ids[from_list], scores[from_list]);
-    const std::uint64_t waited = from_waiting < n_waiting ? waits[from_waiting] : 0;
-    const bool take_listed = listed > waited;
-    best[i] = take_listed ? listed : waited;
+    const std::uint64_t waited = from_waiting < waiting_end ? *from_waiting : 0;
+    const bool take_listed = *from_list > waited;
+    const std::uint64_t best = take_listed ? *from_list : waited;
     from_list += take_listed;
     from_waiting += !take_listed;
-  }
-  for (std::int64_t i = 0; i < k_; ++i) {
-    ids[i] = pair_id(best[i]);
-    scores[i] = pair_score(best[i]);
+    ids[i] = pair_id(best);
+    scores[i] = pair_score(best);
   }
   waiting(row).filled = static_cast<std::int32_t>(k_);
   raise_bar(row);
