@@ -41,6 +41,11 @@ bool scan_is_right(const Kernels& kernels, const Scanner& scanner, const Data& d
   const std::vector<float> column_bars = integers(width, static_cast<int>(scale / 2), static_cast<int>(scale));
   std::vector<float> panel(width * (data.dim + 1), 99.0f);
   const std::vector<float> row_offsets = integers(data.n_rows, -9, 9), column_offsets = integers(width, -9, 9);
+  const auto whole = [](const std::vector<float>& numbers) {
+    return std::vector<std::int32_t>(numbers.begin(), numbers.end());
+  };
+  const std::vector<std::int32_t> row_limits = whole(row_bars), column_limits = whole(column_bars);
+  const std::vector<std::int32_t> added_to_rows = whole(row_offsets), added_to_columns = whole(column_offsets);
   std::vector<std::int32_t> picks;
   for (std::int64_t r = 0; r < data.n_rows; ++r) {
     if (!pick || random_numbers() % 3 > 0) picks.push_back(static_cast<std::int32_t>(r));
@@ -66,7 +71,10 @@ bool scan_is_right(const Kernels& kernels, const Scanner& scanner, const Data& d
   scan.stride = stride;
   scan.n_rows = static_cast<std::int64_t>(picks.size());
   scan.picks = pick ? picks.data() : nullptr;
-  if (offset) scan.row_offsets = row_offsets.data(), scan.column_offsets = column_offsets.data();
+  scan.row_limits = row_limits.data();
+  scan.column_limits = column_limits.data();
+  scan.row_offsets = added_to_rows.data();
+  scan.column_offsets = added_to_columns.data();
   scan.panel = panel.data();
   scan.dim = data.dim;
   scan.n_columns = data.n_columns;

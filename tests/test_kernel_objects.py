@@ -148,11 +148,23 @@ MUTATIONS = {
     "a row beyond the last counts": ("r < strip; ++r) {\n    std::uint32_t", "r < kStrip; ++r) {\n    std::uint32_t"),
     "a row has its neighbour's bar": ("scan.row_bars[at];", "scan.row_bars[at > 0 ? at - 1 : 0];"),
     "both halves of the panel have the bars of one": ("load(column_bars + v * kLanes)", "load(column_bars)"),
+    "both halves of a panel of bytes have the bars of one": (
+        "row_limit[r], load(scan.column_limits + v * kLanes)",
+        "row_limit[r], load(scan.column_limits)",
+    ),
+    "a tie of bytes does not survive": ("(__m256)(limit > score)", "(__m256)(limit >= score)"),
+    "an offset is left out": (
+        "const Mask score = total(sums[r][v], column_offset[v] + row_offset[r])",
+        "const Mask score = total(sums[r][v], column_offset[v])",
+    ),
     "the last coordinate is left out": (
         "for (std::int64_t i = 0; i < scan.dim;",
         "for (std::int64_t i = 1; i < scan.dim;",
     ),
-    "a tie does not survive": ("v * kLanes)) - offset)", "v * kLanes)) - offset + broadcast(0.25f))"),
+    "a tie does not survive": (
+        "lanes_reaching(score[r][v], bar)",
+        "lanes_reaching(score[r][v], bar + broadcast(0.25f))",
+    ),
     "survivors overwrite each other": ("scan.survivors + *n_survivors;", "scan.survivors + *n_survivors / 2;"),
     "rows done are miscounted": ("? first : scan.n_rows) - first_row", "? first + 1 : scan.n_rows) - first_row"),
     "bytes forget what was added to the rows": ("(Words)sums) * 128", "(Words)sums) * 127"),

@@ -18,6 +18,18 @@ CentreProducts::CentreProducts(const Kernels& kernels, MatrixView unit_rows, con
   products_by_direction(kernels, z, centres, products_.get(), n_threads, watch);
 }
 
+ByteBounds::ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made)
+    : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch), made_(made) {
+  const auto n_blocks = static_cast<std::size_t>((sketch.n_rows + sketch.block - 1) / sketch.block);
+  longest_.assign(n_blocks, 0.0);
+  longest_with_error_ = longest_;
+  for (std::int64_t p = 0; p < sketch.n_rows; ++p) {
+    double &longest = longest_[p / sketch.block], &with_error = longest_with_error_[p / sketch.block];
+    longest = std::max(longest, static_cast<double>(sketch.norms[p]));
+    with_error = std::max(with_error, static_cast<double>(sketch.norms[p]) + sketch.errors[p]);
+  }
+}
+
 void ByteBounds::products_with(std::int64_t block, std::int64_t begin, std::int64_t end,
                                std::vector<float>& out) const {
   out.resize(static_cast<std::size_t>(end - begin));
@@ -41,29 +53,23 @@ void ByteBounds::enter(const Tile& tile) {
   double centres = 0.0;
   for (std::int64_t c = 0; c < sketch_.z_stride; ++c) centres += static_cast<double>(centre_a[c]) * centre_b[c];
   scale_ = static_cast<double>(sketch_.scales[a]) * sketch_.scales[b];
-  products_with(b, tile.row_begin, tile.row_end, row_offsets_);
-  products_with(a, tile.column_begin, tile.column_end, column_offsets_);
-  // Every offset stands for a similarity of magnitude 2 at most, so float32 rounds it by 2^-23 of that, which the
-  // sketch's margin covers.
+  products_with(b, tile.row_begin, tile.row_end, row_products_);
+  products_with(a, tile.column_begin, tile.column_end, column_products_);
+  row_offsets_.resize(row_products_.size());
+  column_offsets_.resize(column_products_.size());
   const double most_a = sketch_.most_errors[a], most_b = sketch_.most_errors[b];
-  double longest_a = 0.0, longest_b = 0.0;  // with their errors
-  for (std::int64_t p = tile.row_begin; p < tile.row_end; ++p) {
-    longest_a = std::max(longest_a, static_cast<double>(sketch_.norms[p]) + sketch_.errors[p]);
-  }
-  for (std::int64_t p = tile.column_begin; p < tile.column_end; ++p) {
-    longest_b = std::max(longest_b, static_cast<double>(sketch_.norms[p]));
-  }
-  for (std::int64_t p = tile.row_begin; p < tile.row_end; ++p) {
-    const double norm = sketch_.norms[p], error = sketch_.errors[p];
+  const double longest_a = longest_with_error_[a], longest_b = longest_[b];
+  const auto rounded_up = [](double offset) { return static_cast<std::int32_t>(offset) + 1; };
+  const float *norms = sketch_.norms + tile.row_begin, *errors = sketch_.errors + tile.row_begin;
+  for (std::size_t i = 0; i < row_offsets_.size(); ++i) {
+    const double norm = norms[i], error = errors[i];
     const double added = (norm + error) * most_b + std::max(0.0, error - most_a) * longest_b + sketch_.margin;
-    float& offset = row_offsets_[p - tile.row_begin];
-    offset = static_cast<float>(scale_ * (static_cast<double>(offset) + added));
+    row_offsets_[i] = rounded_up(scale_ * (row_products_[i] + added));
   }
-  for (std::int64_t p = tile.column_begin; p < tile.column_end; ++p) {
-    const double norm = sketch_.norms[p], error = sketch_.errors[p];
-    const double added = norm * most_a + longest_a * std::max(0.0, error - most_b);
-    float& offset = column_offsets_[p - tile.column_begin];
-    offset = static_cast<float>(scale_ * (static_cast<double>(offset) - centres + added));
+  norms = sketch_.norms + tile.column_begin, errors = sketch_.errors + tile.column_begin;
+  for (std::size_t i = 0; i < column_offsets_.size(); ++i) {
+    const double added = norms[i] * most_a + longest_a * std::max(0.0, errors[i] - most_b);
+    column_offsets_[i] = rounded_up(scale_ * (column_products_[i] - centres + added));
   }
 }
 

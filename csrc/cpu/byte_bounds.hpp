@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -33,13 +34,19 @@ class CentreProducts {
 // so all but the product of bytes can be added to the bound row by row and column by column.
 class ByteBounds {
  public:
-  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made)
-      : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch), made_(made) {}
+  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made);
 
   void enter(const Tile& tile);
-  double scale() const { return scale_; }  // from similarities to sums of products of bytes
-  const float* row_offsets() const { return row_offsets_.data(); }
-  const float* column_offsets() const { return column_offsets_.data(); }
+  // In units of the sums of products of bytes, as whole numbers that leave bounds too high if anything: offsets are
+  // rounded up, bars down, by two units at most.
+  const std::int32_t* row_offsets() const { return row_offsets_.data(); }
+  const std::int32_t* column_offsets() const { return column_offsets_.data(); }
+  std::int32_t limit(float bar) const {
+    // Offsets stand for similarities of magnitude 4 at most, hence for numbers below 2^28: their sums with products
+    // stay within 32 bits, and only infinite bars are cut.
+    const double most = 1073741824.0;
+    return static_cast<std::int32_t>(std::min(std::max(scale_ * static_cast<double>(bar), -most), most)) - 1;
+  }
 
  private:
   void products_with(std::int64_t block, std::int64_t begin, std::int64_t end, std::vector<float>& out) const;
@@ -48,8 +55,10 @@ class ByteBounds {
   MatrixView unit_rows_;
   const Sketch& sketch_;
   const CentreProducts& made_;
-  double scale_ = 1.0;
-  std::vector<float> row_offsets_, column_offsets_;
+  std::vector<double> longest_, longest_with_error_;  // of the rows of each block
+  double scale_ = 1.0;                                // from similarities to sums of products of bytes
+  std::vector<float> row_products_, column_products_;
+  std::vector<std::int32_t> row_offsets_, column_offsets_;
 };
 
 }  // namespace pyredund::cpu

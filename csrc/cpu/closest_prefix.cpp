@@ -171,6 +171,7 @@ PrefixLog closest_prefix(const SearchPlan& plan, MatrixView rows, const Neighbor
           mine.offer(order, pair.column, exact);
           bar.store(static_cast<float>(mine.similarity() - 2 * margin), std::memory_order_relaxed);
         }
+        return n_survivors;
       };
       const MatrixView tile_rows{row_data.data(), count, rows.dim, rows.stride};
       TileScan scan(*plan.kernels, plan.kernels->floats, scan_rows(tile_rows), scan_rows(picks), rows.dim);

@@ -146,6 +146,7 @@ class Visit {
             fates_[row] = kDropped;
             bars[pair.row].store(kInfinity, std::memory_order_relaxed);
           }
+          return n_survivors;
         };
         TileScan scan(*plan_.kernels, plan_.kernels->floats, scan_rows({data.data(), count, rows_.dim, rows_.stride}),
                       scan_rows(columns), rows_.dim);

@@ -22,13 +22,28 @@ inline std::int64_t row_of_strip(const PanelScan& scan, std::int64_t row) {
 }
 
 void pack_floats(const void* columns, std::int64_t stride, std::int64_t n_columns, std::int64_t dim, void* packed) {
-  float* panel = static_cast<float*>(packed);
-  for (std::int64_t column = 0; column < n_columns; ++column) {
-    const float* row = reinterpret_cast<const float*>(static_cast<const char*>(columns) + column * stride);
-    for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = row[i];
+  float* const panel = static_cast<float*>(packed);
+  const char* const from = static_cast<const char*>(columns);
+  std::int64_t i = 0;
+#if defined(__AVX2__)
+  for (; i + kLanes <= dim; i += kLanes) {
+    for (int v = 0; v < kVectors; ++v) {
+      Bytes four[kLanes];  // at first coordinates of a column, then the same one of all columns
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const std::int64_t column = v * kLanes + lane;
+        four[lane] = column < n_columns ? load_bytes(from + column * stride + i * 4) : Bytes{};
+      }
+      transpose(four);
+      for (int c = 0; c < kLanes; ++c)
+        __builtin_memcpy(panel + (i + c) * kPanel + v * kLanes, &four[c], sizeof four[c]);
+    }
   }
-  for (std::int64_t column = n_columns; column < kPanel; ++column) {
-    for (std::int64_t i = 0; i < dim; ++i) panel[i * kPanel + column] = 0.0f;
+#endif
+  for (; i < dim; ++i) {
+    for (std::int64_t column = 0; column < kPanel; ++column) {
+      panel[i * kPanel + column] =
+          column < n_columns ? reinterpret_cast<const float*>(from + column * stride)[i] : 0.0f;
+    }
   }
 }
 

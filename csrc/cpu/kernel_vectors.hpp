@@ -29,7 +29,12 @@ typedef std::int32_t Mask __attribute__((vector_size(kLanes * sizeof(std::int32_
 inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 inline void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }  // compiles to the minimum instruction
-inline Vector broadcast(float value) { return value - Vector{}; }    // x - 0 is x, also for -0: it folds away
+inline Mask smaller(Mask a, Mask b) { return a < b ? a : b; }
+inline Mask load(const std::int32_t* from) {
+  typedef Mask Unaligned __attribute__((aligned(4)));
+  return *reinterpret_cast<const Unaligned*>(from);
+}
+inline Vector broadcast(float value) { return value - Vector{}; }  // x - 0 is x, also for -0: it folds away
 
 #if defined(__AVX512F__)
 inline unsigned lanes_reaching(Vector score, Vector bar) {
@@ -85,21 +90,25 @@ inline Bytes add_products(Bytes sums, Bytes a, Bytes b) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));  // GCC 12 copies the intrinsic's sums to and fro
   return sums;
 }
-inline Vector total(Bytes sums) { return __builtin_convertvector((Mask)sums, Vector); }
+// Sums begin with everything that is added to them.
+inline Bytes first_sums(Bytes start, Mask offsets) { return (Bytes)((Mask)start + offsets); }
+inline Mask total(Bytes sums, Mask) { return (Mask)sums; }
 // 128 times `dim` bytes less their offset of 128, from the sums of the bytes, and taken off zero.
 inline Bytes start_of(Bytes sums, std::int64_t dim) {
   return (Bytes)((static_cast<std::int32_t>(128 * dim) - (Mask)sums) * 128);
 }
 #else
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm512_add_epi16(sums, _mm512_maddubs_epi16(a, b)); }
-inline Vector total(Bytes sums) {
-  return __builtin_convertvector((Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)), Vector);
-}
+inline Bytes first_sums(Bytes start, Mask) { return start; }  // 16 bits have no room for offsets
+inline Mask total(Bytes sums, Mask offsets) { return (Mask)_mm512_madd_epi16(sums, _mm512_set1_epi16(1)) + offsets; }
 inline Bytes start_of(Bytes sums, std::int64_t dim) {            // of pairs of bytes
   typedef std::uint16_t Words __attribute__((vector_size(64)));  // wrap
   return (Bytes)((static_cast<std::uint16_t>(64 * dim) - (Words)sums) * 128);
 }
 #endif
+inline unsigned lanes_reaching(Mask score, Mask limit) {
+  return _mm512_cmp_epi32_mask((__m512i)score, (__m512i)limit, _MM_CMPINT_NLT);
+}
 inline Bytes repeated(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
 // Sixteen rows of sixteen groups of four bytes. GCC 12 warns of intrinsics without masks.
 inline void transpose(Bytes (&x)[16]) {
@@ -136,12 +145,14 @@ inline Bytes broadcast_four(const std::uint8_t* from) {
 }
 inline Bytes add_word_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)); }
 inline Bytes add_products(Bytes sums, Bytes a, Bytes b) { return _mm256_add_epi16(sums, _mm256_maddubs_epi16(a, b)); }
-inline Vector total(Bytes sums) {
-  return __builtin_convertvector((Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)), Vector);
-}
+inline Bytes first_sums(Bytes start, Mask) { return start; }
+inline Mask total(Bytes sums, Mask offsets) { return (Mask)_mm256_madd_epi16(sums, _mm256_set1_epi16(1)) + offsets; }
 inline Bytes start_of(Bytes sums, std::int64_t dim) {            // as above
   typedef std::uint16_t Words __attribute__((vector_size(32)));  // wrap
   return (Bytes)((static_cast<std::uint16_t>(64 * dim) - (Words)sums) * 128);
+}
+inline unsigned lanes_reaching(Mask score, Mask limit) {
+  return ~static_cast<unsigned>(_mm256_movemask_ps((__m256)(limit > score))) & 0xFF;
 }
 inline Bytes repeated(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
 // Eight rows of eight groups of four bytes.

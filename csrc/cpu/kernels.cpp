@@ -14,18 +14,17 @@ namespace {
 // The columns of a panel, one bit each, that reach their bars in each row of a strip.
 typedef std::uint32_t Hits[kStrip];
 
-// Which scores reach the smaller of their bars; `row_offset` is null where scores have none. True where any do.
-inline bool find_hits(const float* column_bars, const float* row_bar, const float* row_offset,
-                      const Vector (&score)[kStrip][kVectors], Hits& hits) {
+// Which scores reach the smaller of their bars. True where any do.
+inline bool find_hits(const float* column_bars, const float* row_bar, const Vector (&score)[kStrip][kVectors],
+                      Hits& hits) {
   std::uint32_t any = 0;
 #pragma GCC unroll 12
   for (int r = 0; r < kStrip; ++r) {
-    const Vector bar = broadcast(row_bar[r]);
-    const Vector offset = row_offset != nullptr ? broadcast(row_offset[r]) : Vector{};
     hits[r] = 0;
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      hits[r] |= lanes_reaching(score[r][v], smaller(bar, load(column_bars + v * kLanes)) - offset) << (v * kLanes);
+      const Vector bar = smaller(broadcast(row_bar[r]), load(column_bars + v * kLanes));
+      hits[r] |= lanes_reaching(score[r][v], bar) << (v * kLanes);
     }
     any |= hits[r];
   }
@@ -64,7 +63,7 @@ std::int64_t scan_floats(const PanelScan& scan, std::int64_t first_row, std::int
     Vector score[kStrip][kVectors];
     multiply(row, static_cast<const float*>(scan.panel), scan.dim, score);
     Hits hits;
-    if (!find_hits(scan.column_bars, row_bar, nullptr, score, hits)) continue;
+    if (!find_hits(scan.column_bars, row_bar, score, hits)) continue;
     float stored[kStrip][kPanel];  // only here do scores leave the registers
 #pragma GCC unroll 12
     for (int r = 0; r < kStrip; ++r) {
@@ -117,22 +116,27 @@ void pack_bytes(const void* columns, std::int64_t stride, std::int64_t n_columns
 std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int64_t* n_survivors) {
   Survivor* const end = scan.survivors + scan.capacity - kStrip * kPanel;
   Survivor* next = scan.survivors + *n_survivors;
-  const std::int8_t* const behind = static_cast<const std::int8_t*>(scan.panel) + scan.dim * kPanel;
+  Bytes start[kVectors];
+  Mask column_offset[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    start[v] = load_bytes(static_cast<const std::int8_t*>(scan.panel) + scan.dim * kPanel + v * 4 * kLanes);
+    column_offset[v] = load(scan.column_offsets + v * kLanes);
+  }
   std::int64_t first = first_row;
   for (; first < scan.n_rows && next <= end; first += kStrip) {
     const std::uint8_t* row[kStrip];
-    float row_bar[kStrip], row_offset[kStrip];
+    std::int32_t row_limit[kStrip], row_offset[kStrip];
     for (int r = 0; r < kStrip; ++r) {
       const std::int64_t at = row_of_strip(scan, first + r);
       row[r] = static_cast<const std::uint8_t*>(scan.rows) + at * scan.stride;
-      row_bar[r] = scan.row_bars[at];
+      row_limit[r] = scan.row_limits[at];
       row_offset[r] = scan.row_offsets[at];
     }
     Bytes sums[kStrip][kVectors];
 #pragma GCC unroll 12
     for (int r = 0; r < kStrip; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = load_bytes(behind + v * 4 * kLanes);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = first_sums(start[v], column_offset[v] + row_offset[r]);
     }
     const std::int8_t* panel = static_cast<const std::int8_t*>(scan.panel);
     for (std::int64_t i = 0; i < scan.dim; i += 4, panel += 4 * kPanel) {
@@ -146,16 +150,20 @@ std::int64_t scan_bytes(const PanelScan& scan, std::int64_t first_row, std::int6
         for (int v = 0; v < kVectors; ++v) sums[r][v] = add_products(sums[r][v], four, column[v]);
       }
     }
-    Vector score[kStrip][kVectors];
+    Hits hits;
+    std::uint32_t any = 0;
 #pragma GCC unroll 12
     for (int r = 0; r < kStrip; ++r) {
+      hits[r] = 0;
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) score[r][v] = total(sums[r][v]) + load(scan.column_offsets + v * kLanes);
+      for (int v = 0; v < kVectors; ++v) {
+        const Mask score = total(sums[r][v], column_offset[v] + row_offset[r]);
+        const Mask limit = smaller(Mask{} + row_limit[r], load(scan.column_limits + v * kLanes));
+        hits[r] |= lanes_reaching(score, limit) << (v * kLanes);
+      }
+      any |= hits[r];
     }
-    Hits hits;
-    if (find_hits(scan.column_bars, row_bar, row_offset, score, hits)) {
-      next = append_survivors(scan, first, hits, nullptr, next);
-    }
+    if (any != 0) next = append_survivors(scan, first, hits, nullptr, next);
   }
   *n_survivors = next - scan.survivors;
   return (first < scan.n_rows ? first : scan.n_rows) - first_row;

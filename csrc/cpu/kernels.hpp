@@ -15,7 +15,8 @@ struct Survivor {
 };
 
 // One packed panel of columns against a run of rows. A pair survives when its approximate score reaches the bar of its
-// row or the bar of its column.
+// row or the bar of its column. Bytes score whole numbers, and their bars and offsets are whole numbers too; no sum of
+// a score and its two offsets leaves 32 bits.
 struct PanelScan {
   const void* rows;
   std::int64_t stride;        // bytes from one row to the next
@@ -23,11 +24,13 @@ struct PanelScan {
   const std::int32_t* picks;  // which rows those are; null: the first n_rows
   const void* panel;          // as packed by the same scanner
   std::int64_t dim;
-  std::int64_t n_columns;  // at most panel_width; what lies beyond is zero
-  const float* row_bars;
-  const float* column_bars;  // panel_width of them
-  const float* row_offsets;  // added to the scores of a row, and of a column: for bytes, null for floats
-  const float* column_offsets;
+  std::int64_t n_columns;          // at most panel_width; what lies beyond is zero
+  const float* row_bars;           // of floats
+  const float* column_bars;        // panel_width of them
+  const std::int32_t* row_limits;  // bars of bytes
+  const std::int32_t* column_limits;
+  const std::int32_t* row_offsets;  // added to the scores of a row, and of a column
+  const std::int32_t* column_offsets;
   Survivor* survivors;
   std::int64_t capacity;
 };

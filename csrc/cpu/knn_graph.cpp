@@ -98,6 +98,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
           if (s + kAhead < kept) lists.fetch(survivors[s + kAhead].column);
           offer(survivors[s].column, survivors[s].row, survivors[s].approximate);
         }
+        return kept;
       };
       scan.scan(tile, lists.bars(), lists.bars(), bytes ? &*bytes : nullptr, near ? &*near : nullptr, resolve, watch);
     });
@@ -125,8 +126,7 @@ void knn_graph(const SearchPlan& plan, MatrixView rows, const Sketch& sketch, co
   }
   search_again(plan, rows, short_lists, k, ids, similarities, watch);
   if (sketch.order == nullptr) return;
-  arrange_rows(ids, rows.rows, k, sketch.order, true, plan.n_threads);
-  arrange_rows(similarities, rows.rows, k, sketch.order, true, plan.n_threads);
+  arrange_lists(ids, similarities, rows.rows, k, sketch.order, plan.n_threads);
 }
 
 void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference, std::int64_t k, std::int32_t* ids,
@@ -149,6 +149,7 @@ void knn_query(const SearchPlan& plan, MatrixView queries, MatrixView reference,
               similarity(*plan.kernels, queries.row(pair.row), reference.row(pair.column), queries.stride);
           lists.offer(pair.row, pair.column, exact);  // no other thread has these rows
         }
+        return count;
       };
       scan.scan(tile, lists.bars(), nullptr, nullptr, nullptr, resolve, watch);
       for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {

@@ -188,19 +188,21 @@ void arrange_columns(T* data, std::int64_t rows, std::int64_t stride, std::int64
   }
 }
 
-// Each thread moves some columns, whole cache lines: a cycle cannot be divided.
-template <typename T>
-void arrange_on_threads(T* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
-                        int n_threads) {
-  constexpr std::int64_t kLine = 64 / sizeof(T);
+// Each task moves some columns of one of the arrays, a few cache lines at least, which cost little more than one: a
+// cycle cannot be divided.
+template <typename... T>
+void arrange_on_threads(std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back, int n_threads,
+                        T*... data) {
+  constexpr std::int64_t kLine = 16, kFewLines = 4, n_arrays = sizeof...(data);
   const std::int64_t n_lines = (stride + kLine - 1) / kLine;
-  const std::int64_t parts = std::clamp<std::int64_t>(n_lines, 1, n_threads);
+  const std::int64_t parts = std::max<std::int64_t>(1, std::min(n_threads / n_arrays, n_lines / kFewLines));
   std::atomic<std::int64_t> next{0};
-  run_team(static_cast<int>(parts), [&](int) {
-    for (std::int64_t part = next++; part < parts; part = next++) {
-      const std::int64_t first = n_lines * part / parts * kLine;
-      const std::int64_t end = std::min(stride, n_lines * (part + 1) / parts * kLine);
-      arrange_columns(data, rows, stride, first, end - first, order, back);
+  run_team(static_cast<int>(std::min<std::int64_t>(n_arrays * parts, n_threads)), [&](int) {
+    for (std::int64_t task = next++; task < n_arrays * parts; task = next++) {
+      const std::int64_t part = task % parts, first = n_lines * part / parts * kLine;
+      const std::int64_t count = std::min(stride, n_lines * (part + 1) / parts * kLine) - first;
+      std::int64_t array = task / parts;
+      ((array-- == 0 ? arrange_columns(data, rows, stride, first, count, order, back) : void()), ...);
     }
   });
 }
@@ -209,12 +211,12 @@ void arrange_on_threads(T* data, std::int64_t rows, std::int64_t stride, const s
 
 void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
                   int n_threads) {
-  arrange_on_threads(data, rows, stride, order, back, n_threads);
+  arrange_on_threads(rows, stride, order, back, n_threads, data);
 }
 
-void arrange_rows(std::int32_t* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
-                  int n_threads) {
-  arrange_on_threads(data, rows, stride, order, back, n_threads);
+void arrange_lists(std::int32_t* ids, float* similarities, std::int64_t rows, std::int64_t k, const std::int32_t* order,
+                   int n_threads) {
+  arrange_on_threads(rows, k, order, true, n_threads, ids, similarities);
 }
 
 }  // namespace pyredund::cpu

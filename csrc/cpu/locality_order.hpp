@@ -19,7 +19,9 @@ std::vector<std::int32_t> locality_order(const Kernels& kernels, MatrixView rows
 // Moves rows, in place, so that row p becomes what was row order[p], or back again.
 void arrange_rows(float* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
                   int n_threads);
-void arrange_rows(std::int32_t* data, std::int64_t rows, std::int64_t stride, const std::int32_t* order, bool back,
-                  int n_threads);
+
+// Brings lists of k neighbours, by place, back to the order of the rows.
+void arrange_lists(std::int32_t* ids, float* similarities, std::int64_t rows, std::int64_t k, const std::int32_t* order,
+                   int n_threads);
 
 }  // namespace pyredund::cpu

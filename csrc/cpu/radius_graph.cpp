@@ -114,9 +114,10 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView rows, const Sketch
           const std::int32_t a = sketch.row_at(survivors[s].row), b = sketch.row_at(survivors[s].column);
           found.push_back({std::min(a, b), std::max(a, b), survivors[s].approximate});
         }
-        if (static_cast<std::int64_t>(found.size()) < kOften) return;
+        if (static_cast<std::int64_t>(found.size()) < kOften) return kept;
         collected.add(found);
         found.clear();
+        return kept;
       };
       scan.scan(tile, bars.data(), bars.data(), bytes ? &*bytes : nullptr, near ? &*near : nullptr, resolve, watch);
       collected.add(found);
@@ -160,9 +161,10 @@ SimilarPairs similar_pairs(const SearchPlan& plan, MatrixView queries, MatrixVie
           if (static_cast<double>(exact) < threshold || (filter != nullptr && !takes(*filter, scored))) continue;
           found.push_back(scored);
         }
-        if (static_cast<std::int64_t>(found.size()) < kOften) return;
+        if (static_cast<std::int64_t>(found.size()) < kOften) return count;
         collected.add(found);
         found.clear();
+        return count;
       };
       scan.scan(tile, bars.data(), nullptr, nullptr, nullptr, resolve, watch);
       collected.add(found);

@@ -96,11 +96,16 @@ double room_of(std::int64_t dim, bool narrow_sums) {
   return kMostHalf - 0.5 * std::sqrt(0.5 * static_cast<double>(dim));
 }
 
+// Finer bytes than float32 bars can tell are not needed, and the squares of their scales, in which bars and offsets are
+// whole numbers, would leave 32 bits (byte_bounds.hpp).
+constexpr float kFinest = 8192.0f;
+
 // The scale of a block: bytes take about four standard deviations of a coordinate of its longest row, and the halves of
-// all rows fit. Where rows are shorter, no finer bytes are needed than float32 bars can tell.
-double scale_of(double longest, double longest_half, std::int64_t dim, bool narrow_sums) {
-  return std::min(127.0 * std::sqrt(static_cast<double>(dim)) / (4.2 * std::max(longest, 0.02)),
-                  room_of(dim, narrow_sums) / std::max(longest_half, 0.0142));
+// all rows fit.
+float scale_of(double longest, double longest_half, std::int64_t dim, bool narrow_sums) {
+  const double scale =
+      std::min(127.0 * std::sqrt(static_cast<double>(dim)) / (4.2 * longest), room_of(dim, narrow_sums) / longest_half);
+  return scale < kFinest ? static_cast<float>(scale) : kFinest;  // also where rows are their centre
 }
 
 // What a quarter of the values exceed.
@@ -146,7 +151,7 @@ class BlockRounding {
       longest = std::max(longest, norm);
       longest_half = std::max(longest_half, longer_half_[p]);
     }
-    const float scale = finer(static_cast<float>(scale_of(longest, longest_half, dim, narrow_sums_)), first, last);
+    const float scale = finer(scale_of(longest, longest_half, dim, narrow_sums_), first, last);
     sketch_.scales[block] = scale;
     for (std::int64_t p = 0; p < last - first; ++p) errors[p] = round(p, scale, sketch_.bytes + (first + p) * dim);
     sketch_.most_errors[block] = upper_quartile({errors, errors + (last - first)});
@@ -180,7 +185,7 @@ class BlockRounding {
     tried_.resize(static_cast<std::size_t>(n_longest + n_some));
     const double weight = n_some > 0 ? static_cast<double>(n_others) / static_cast<double>(n_some) : 0.0;
     double least = errors_at(scale, first, n_longest, weight);
-    for (int step = 0; step < kFinerSteps; ++step) {
+    for (int step = 0; step < kFinerSteps && scale * kFiner <= kFinest; ++step) {
       const double errors = errors_at(scale * kFiner, first, n_longest, weight);
       if (errors >= least) break;
       scale *= kFiner;
@@ -287,13 +292,16 @@ void products(const Kernels& kernels, MatrixView rows, MatrixView directions, fl
 
 void products_by_direction(const Kernels& kernels, MatrixView rows, MatrixView directions, float* out, int n_threads,
                            const Watch& watch) {
-  const Panels panels(kernels, directions, n_threads);
+  const std::int64_t width = kernels.panel_width, stride = directions.stride;
   for_each_chunk(rows.rows, n_threads, watch, [&](std::int64_t first, std::int64_t last) {
-    thread_local std::vector<float> by_row;
-    by_row.resize(static_cast<std::size_t>(kChunk * directions.rows));
-    panels.multiply(rows.row(first), rows.stride, last - first, by_row.data(), directions.rows);
-    for (std::int64_t j = 0; j < directions.rows; ++j) {
-      for (std::int64_t i = first; i < last; ++i) out[j * rows.rows + i] = by_row[(i - first) * directions.rows + j];
+    thread_local std::vector<float> panel;  // of rows, here
+    panel.resize(static_cast<std::size_t>(width * (stride + 1)));
+    for (std::int64_t i = first; i < last; i += width) {
+      const std::int64_t count = std::min(width, last - i);
+      kernels.floats.pack_panel(rows.row(i), rows.stride * static_cast<std::int64_t>(sizeof(float)), count, stride,
+                                panel.data());
+      kernels.multiply_panel(
+          {directions.row(0), stride, directions.rows, nullptr, panel.data(), stride, count, out + i, rows.rows});
     }
   });
 }

@@ -36,7 +36,8 @@ TileScan::TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows
       dim_(dim),
       panel_(static_cast<std::size_t>(kernels.panel_width * (dim + 1))),  // of floats; bytes take less
       column_bars_(static_cast<std::size_t>(kernels.panel_width)),
-      column_offsets_(static_cast<std::size_t>(kernels.panel_width)),
+      column_limits_(column_bars_.size()),
+      column_offsets_(column_bars_.size()),
       survivors_(static_cast<std::size_t>(kBatch + kernels.panel_width * kernels.strip_height)) {}
 
 void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBounds* bytes, NearRows* near,
@@ -47,27 +48,35 @@ void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBound
     return;
   }
   if (bytes != nullptr) bytes->enter(tile);
-  const float scale = bytes != nullptr ? static_cast<float>(bytes->scale()) : 1.0f;
-  std::int64_t waiting = 0;
-  row_bars_.resize(static_cast<std::size_t>(tile.row_end - tile.row_begin));
-  const auto read_row_bars = [&] {
-    for (std::size_t i = 0; i < row_bars_.size(); ++i) {
-      row_bars_[i] = row_bars[tile.row_begin + static_cast<std::int64_t>(i)].load(std::memory_order_relaxed) * scale;
+  const std::int64_t n_rows = tile.row_end - tile.row_begin;
+  row_bars_.resize(static_cast<std::size_t>(bytes == nullptr ? n_rows : 0));
+  row_limits_.resize(static_cast<std::size_t>(bytes != nullptr ? n_rows : 0));
+  const auto read_row_bar = [&](std::int64_t row) {
+    const float bar = row_bars[row].load(std::memory_order_relaxed);
+    if (bytes == nullptr) {
+      row_bars_[row - tile.row_begin] = bar;
+    } else {
+      row_limits_[row - tile.row_begin] = bytes->limit(bar);
     }
   };
   const auto read_column_bars = [&](std::int64_t column, std::int64_t n_columns) {
-    std::fill(column_bars_.begin(), column_bars_.end(), std::numeric_limits<float>::infinity());
-    if (column_bars == nullptr) return;
-    for (std::int64_t c = 0; c < n_columns; ++c) {
-      column_bars_[c] = column_bars[column + c].load(std::memory_order_relaxed) * scale;
+    for (std::int64_t c = 0; c < kernels_.panel_width; ++c) {
+      float bar = std::numeric_limits<float>::infinity();
+      if (column_bars != nullptr && c < n_columns) bar = column_bars[column + c].load(std::memory_order_relaxed);
+      if (bytes == nullptr) {
+        column_bars_[c] = bar;
+      } else {
+        column_limits_[c] = bytes->limit(bar);
+      }
     }
   };
+  std::int64_t waiting = 0;
   const auto resolve_waiting = [&] {
-    resolve(survivors_.data(), waiting);
+    const std::int64_t kept = resolve(survivors_.data(), waiting);
     waiting = 0;
-    read_row_bars();
+    for (std::int64_t s = 0; s < kept; ++s) read_row_bar(survivors_[s].row);
   };
-  read_row_bars();
+  for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) read_row_bar(row);
   for (std::int64_t column = tile.column_begin; column < tile.column_end; column += kernels_.panel_width) {
     check(watch);
     const std::int64_t n_columns = std::min<std::int64_t>(kernels_.panel_width, tile.column_end - column);
@@ -101,6 +110,8 @@ void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBound
     panel.n_columns = n_columns;
     panel.row_bars = row_bars_.data();
     panel.column_bars = column_bars_.data();
+    panel.row_limits = row_limits_.data();
+    panel.column_limits = column_limits_.data();
     panel.survivors = survivors_.data();
     panel.capacity = static_cast<std::int64_t>(survivors_.size());
     for (std::int64_t row = 0; row < panel.n_rows;) {

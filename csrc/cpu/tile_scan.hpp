@@ -49,13 +49,14 @@ inline ScanRows scan_rows(MatrixView rows) {
 class TileScan {
  public:
   using Bars = const std::atomic<float>*;
-  using Resolve = std::function<void(Survivor* survivors, std::int64_t count)>;
+  // Returns how many survivors it kept, at the front: only their rows' bars may have risen by it.
+  using Resolve = std::function<std::int64_t(Survivor* survivors, std::int64_t count)>;
 
   TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows, ScanRows columns, std::int64_t dim);
 
-  // Bars are read afresh after every batch, since resolving it may have raised them. Columns need none (null) where
-  // only the rows want neighbours. `bytes` is given for a scanner of bytes; `near`, where given, chooses the rows that
-  // each panel is scanned with.
+  // Bars are read for every tile, and afresh after every batch, since resolving it may have raised them. Columns need
+  // none (null) where only the rows want neighbours. `bytes` is given for a scanner of bytes; `near`, where given,
+  // chooses the rows that each panel is scanned with.
   void scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBounds* bytes, NearRows* near,
             const Resolve& resolve, const Watch& watch);
 
@@ -69,9 +70,8 @@ class TileScan {
   ScanRows columns_;
   std::int64_t dim_;
   std::vector<float> panel_;
-  std::vector<float> row_bars_;
-  std::vector<float> column_bars_;
-  std::vector<float> column_offsets_;
+  std::vector<float> row_bars_, column_bars_;
+  std::vector<std::int32_t> row_limits_, column_limits_, column_offsets_;
   std::vector<Survivor> survivors_;
 };
 
