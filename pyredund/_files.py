@@ -15,6 +15,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+ENDINGS_OF_OTHERS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".npy", ".parquet")  # which promise text, or one array
+
 
 @contextmanager
 def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
@@ -35,7 +37,16 @@ def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def save_arrays(path: str | PathLike[str], kind: str, arrays: Mapping[str, Any]) -> None:
-    """Write arrays to an .npz file that says what it holds."""
+    """Write arrays to an .npz file that says what it holds.
+
+    Raises
+    ------
+    ValueError
+        If `path` ends like a file of another kind.
+    """
+    _check_path(path)
+    if Path(os.fsdecode(path)).suffix.lower() in ENDINGS_OF_OTHERS:
+        raise ValueError(f"path must end in .npz, got {os.fsdecode(path)}: {kind}.save writes an archive of all arrays")
     with written_whole(path) as file:
         np.savez(file, kind=np.array(f"pyredund.{kind}"), **arrays)
 

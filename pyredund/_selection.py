@@ -260,7 +260,12 @@ class Selection(SelectionFields):
         Parameters
         ----------
         path : str or path-like
-            File to write.
+            File to write, by custom an .npz.
+
+        Raises
+        ------
+        ValueError
+            If the name ends like that of a file of another kind, such as .txt or .npy.
 
         Examples
         --------

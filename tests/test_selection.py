@@ -103,6 +103,14 @@ def test_save_and_load(selection: pyredund.Selection, tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded.at(other).representatives, selection.at(other).representatives)
 
 
+@pytest.mark.parametrize("name", ["kept.txt", "kept.CSV", "kept.npy"])
+def test_an_archive_does_not_pass_for_another_kind_of_file(name: str, tmp_path: Path) -> None:
+    for saved in (pyredund.select(smooth(5), 3), pyredund.knn_graph(smooth(5))):
+        with pytest.raises(ValueError, match=rf"path must end in .npz, got .*{name}: \w+.save writes an archive"):
+            saved.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_of_others_are_refused(tmp_path: Path) -> None:
     pyredund.knn_graph(smooth(5)).save(tmp_path / "graph.npz")
     (tmp_path / "noise.npz").write_bytes(b"no archive")
