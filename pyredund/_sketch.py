@@ -131,7 +131,7 @@ def layout_of(rows: UnitRows, k: int, engine: Engine, threshold: float | None = 
     _core.gather_rows(short, order, by_place)
     del short
     cells = Cells(by_place, *_core.cell_caps(by_place, engine.n_threads, engine.isa))
-    slack = directions.slack + directions.norm_slack
+    slack = directions.slack + 2 * directions.norm_slack  # see cells.cpp
     left = _share_near(cells, directions.short(sample[:PAIRS], engine), thresholds - slack, engine)
     if left > WORTH_CELLS and engine.sketch_from > 0:
         return Layout(None, None, slack, 1.0, sample, thresholds, basis)
@@ -221,8 +221,9 @@ def _share_near(cells: Cells, short: Doubles, cosines: Floats, engine: Engine) -
     some = slice(None, None, -(-len(cells.cosines) // SOME_CELLS))
     rows = np.zeros((len(short), cells.rows.shape[1]), dtype=np.float32)
     rows[:, : short.shape[1]] = short
-    caps = np.arccos(np.clip(cells.cosines[some], -1, 1))
-    farthest = np.minimum(np.arccos(np.clip(cosines, -1, 1))[:, None] + caps[None], np.pi)
+    reaches, caps = (np.arccos(np.clip(part, -1, 1)) for part in (cosines, cells.cosines[some]))
+    farthest = reaches[:, None] + caps[None]
+    farthest[(reaches[:, None] > np.pi / 2) | (caps[None] > np.pi / 3)] = np.pi  # cells.cpp rules none of these out
     return float((products(rows, cells.centres[some], engine) >= np.cos(farthest)).mean())
 
 
@@ -265,7 +266,7 @@ def _build(
     rotation = Rotation.of(z_dim)
     words = -(-dim // WORDS_TOGETHER) * WORDS_TOGETHER if lengths and dim >= WIDE else 0
     n_blocks, n_bytes, z_stride = -(-n // block), len(rotation.matrix), rotation.matrix.shape[1]
-    rounding = 3 * rounding_of_products(z_stride) + 2e-6  # of offsets, of sums with them and of bars
+    rounding = 3 * rounding_of_products(z_stride) + 2e-6  # of products with centres, with room
     sketch = Sketch(
         order=layout.order,
         bytes=engine.large_bytes(n, n_bytes),

@@ -259,7 +259,7 @@ void expect(bool is_right, const char* what, std::int64_t a, std::int64_t b = 0,
 int main() {
   const Kernels& k = PYREDUND_TABLE(PYREDUND_ISA);
   const std::int64_t one = 1, strip = k.strip_height, width = k.panel_width;
-  for (const std::int64_t dim : {1, 2, 3, 4, 7, 8, 9, 17, 64}) {
+  for (const std::int64_t dim : {1, 2, 3, 4, 7, 8, 9, 17, 36, 64, 96, 256}) {
     for (const std::int64_t n_rows : {one, strip - 1, strip, strip + 1, 5 * strip + 2}) {
       for (const std::int64_t n_columns : {one, width / 2, width / 2 + 1, width - 1, width}) {
         for (const bool roomy : {false, true}) {

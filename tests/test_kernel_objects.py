@@ -79,7 +79,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], s
         return to
 
     def of(isa: str, kernels: Path) -> str:
-        for check in (CHECK, *(CHECK.with_name(f"{of}_kernel_check.cpp") for of in ("row", "cell"))):
+        for check in (CHECK, *(CHECK.with_name(f"{part}_kernel_check.cpp") for part in ("row", "cell"))):
             run(compiler(), check_object(isa, check), kernels, "-o", folder / "check")
             done = subprocess.run([folder / "check"], capture_output=True, text=True, check=False, timeout=60)
             assert (done.returncode == 0) == (done.stdout == "right\n")

@@ -33,6 +33,35 @@ def check(graph: pyredund.NeighborGraph, expected: list[list[tuple[int, float]]]
     assert graph.similarities.tolist() == [score for row in expected for _, score in row]
 
 
+def rows_on_an_arc(dim: int, width: float, seed: int) -> NDArray[np.float32]:
+    """Clusters of 16 rows, each a cell of the search, `width` degrees wide, somewhere on 100 degrees of a great circle.
+
+    There the triangle inequality of angles is an equality, so that nothing hides a cap or a reach that is too small.
+    """
+    rng = np.random.default_rng(seed)
+    middles = np.sort(rng.uniform(0, 100, 64))
+    angles = np.deg2rad(middles[:, None] + np.linspace(-width, width, 16)).ravel()
+    plane: NDArray[np.float64] = np.linalg.qr(rng.normal(size=(dim, 2)))[0].T
+    return (np.column_stack([np.cos(angles), np.sin(angles)]) @ plane).astype(np.float32)
+
+
+@pytest.mark.parametrize("degrees", [30, 60, 80])
+@pytest.mark.parametrize("width", [0.4, 1.0, 8.0])
+@pytest.mark.parametrize("dim", [64, 300, 1280])
+def test_no_pair_is_lost_where_angles_add_up(dim: int, width: float, degrees: float, isa: str) -> None:
+    threshold = float(np.cos(np.deg2rad(degrees)))
+    for seed in range(2):
+        rows = unit_rows("x", row_source("x", rows_on_an_arc(dim, width, seed)), ALWAYS)
+        found, expected = (
+            _radius_graph._search(
+                rows, rows, True, threshold, 1 << 40, replace(ALWAYS, isa=isa, block=0, sketch_from=n)
+            )
+            for n in (0, 1 << 30)
+        )
+        np.testing.assert_array_equal(found.indptr, expected.indptr)
+        np.testing.assert_array_equal(found.indices, expected.indices)
+
+
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.5, 0.9, 0.9999999, 1.0])
 def test_all_pairs_above_a_threshold_are_found(name: str, threshold: float) -> None:

@@ -7,6 +7,13 @@ namespace pyredund::cpu {
 CentreProducts::CentreProducts(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch,
                                std::int64_t most_bytes, int n_threads, const Watch& watch) {
   const std::int64_t n_blocks = (sketch.n_rows + sketch.block - 1) / sketch.block;
+  longest_.assign(static_cast<std::size_t>(n_blocks), 0.0);
+  longest_with_error_ = longest_;
+  for (std::int64_t p = 0; p < sketch.n_rows; ++p) {
+    double &longest = longest_[p / sketch.block], &with_error = longest_with_error_[p / sketch.block];
+    longest = std::max(longest, static_cast<double>(sketch.norms[p]));
+    with_error = std::max(with_error, static_cast<double>(sketch.norms[p]) + sketch.errors[p]);
+  }
   const std::int64_t bytes = sketch.n_rows * n_blocks * static_cast<std::int64_t>(sizeof(float));
   if (bytes > most_bytes) return;
   n_rows_ = sketch.n_rows;
@@ -16,18 +23,6 @@ CentreProducts::CentreProducts(const Kernels& kernels, MatrixView unit_rows, con
   const MatrixView z =
       sketch.bounds == nullptr ? unit_rows : MatrixView{sketch.bounds, n_rows_, sketch.z_dim, sketch.bounds_stride};
   products_by_direction(kernels, z, centres, products_.get(), n_threads, watch);
-}
-
-ByteBounds::ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made)
-    : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch), made_(made) {
-  const auto n_blocks = static_cast<std::size_t>((sketch.n_rows + sketch.block - 1) / sketch.block);
-  longest_.assign(n_blocks, 0.0);
-  longest_with_error_ = longest_;
-  for (std::int64_t p = 0; p < sketch.n_rows; ++p) {
-    double &longest = longest_[p / sketch.block], &with_error = longest_with_error_[p / sketch.block];
-    longest = std::max(longest, static_cast<double>(sketch.norms[p]));
-    with_error = std::max(with_error, static_cast<double>(sketch.norms[p]) + sketch.errors[p]);
-  }
 }
 
 void ByteBounds::products_with(std::int64_t block, std::int64_t begin, std::int64_t end,
@@ -58,7 +53,7 @@ void ByteBounds::enter(const Tile& tile) {
   row_offsets_.resize(row_products_.size());
   column_offsets_.resize(column_products_.size());
   const double most_a = sketch_.most_errors[a], most_b = sketch_.most_errors[b];
-  const double longest_a = longest_with_error_[a], longest_b = longest_[b];
+  const double longest_a = made_.longest_with_error(a), longest_b = made_.longest(b);
   const auto rounded_up = [](double offset) { return static_cast<std::int32_t>(offset) + 1; };
   const float *norms = sketch_.norms + tile.row_begin, *errors = sketch_.errors + tile.row_begin;
   for (std::size_t i = 0; i < row_offsets_.size(); ++i) {

@@ -11,17 +11,22 @@
 namespace pyredund::cpu {
 
 // The products of all rows z with the centres of all blocks, made at once: a pass over the rows for every tile would be
-// bound by the cache that they come from. Empty where they would take more than some bytes.
+// bound by the cache that they come from. Empty where they would take more than some bytes. Beside them what else tiles
+// ask of blocks.
 class CentreProducts {
  public:
   CentreProducts(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, std::int64_t most_bytes,
                  int n_threads, const Watch& watch);
 
+  // The longest of a block's rows u, without and with the error of its bytes.
+  double longest(std::int64_t block) const { return longest_[block]; }
+  double longest_with_error(std::int64_t block) const { return longest_with_error_[block]; }
   const float* with(std::int64_t block) const { return products_ ? products_.get() + block * n_rows_ : nullptr; }
   std::int64_t bytes() const { return bytes_; }
 
  private:
   std::int64_t n_rows_ = 0, bytes_ = 0;
+  std::vector<double> longest_, longest_with_error_;
   std::unique_ptr<float[]> products_;  // of all rows with the first centre, then with the second, ...
 };
 
@@ -34,7 +39,8 @@ class CentreProducts {
 // so all but the product of bytes can be added to the bound row by row and column by column.
 class ByteBounds {
  public:
-  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made);
+  ByteBounds(const Kernels& kernels, MatrixView unit_rows, const Sketch& sketch, const CentreProducts& made)
+      : kernels_(kernels), unit_rows_(unit_rows), sketch_(sketch), made_(made) {}
 
   void enter(const Tile& tile);
   // In units of the sums of products of bytes, as whole numbers that leave bounds too high if anything: offsets are
@@ -55,8 +61,7 @@ class ByteBounds {
   MatrixView unit_rows_;
   const Sketch& sketch_;
   const CentreProducts& made_;
-  std::vector<double> longest_, longest_with_error_;  // of the rows of each block
-  double scale_ = 1.0;                                // from similarities to sums of products of bytes
+  double scale_ = 1.0;  // from similarities to sums of products of bytes
   std::vector<float> row_products_, column_products_;
   std::vector<std::int32_t> row_offsets_, column_offsets_;
 };

@@ -13,9 +13,9 @@ namespace {
 constexpr int kSteps = 32;               // more would make caps smaller by less than they cost
 constexpr std::int64_t kTogether = 256;  // cells that a thread takes at a time
 
-// One thread's work on a cell. All rows have the same norm, so that the one farthest from a centre is that with the
-// smallest product; and as the centre is a mean of rows with weights, their products with it follow from those with
-// each other.
+// One thread's work on a cell. All rows have nearly the same norm, so that the one farthest from a centre is about that
+// with the smallest product; and as the centre is a mean of rows with weights, their products with it follow from those
+// with each other.
 class CapOfCell {
  public:
   CapOfCell(const Kernels& kernels, std::int64_t stride)
@@ -40,9 +40,13 @@ class CapOfCell {
     for (std::int64_t c = 0; c < stride_; ++c) centre[c] = static_cast<float>(centre[c] / norm);
     double cosine = 1.0;
     for (std::int64_t i = 0; i < count; ++i) {
-      double product = 0.0;
-      for (std::int64_t c = 0; c < stride_; ++c) product += static_cast<double>(rows[i * stride_ + c]) * centre[c];
-      cosine = std::min(cosine, product);
+      double product = 0.0, square = 0.0;
+      for (std::int64_t c = 0; c < stride_; ++c) {
+        const double coordinate = rows[i * stride_ + c];
+        product += coordinate * centre[c];
+        square += coordinate * coordinate;
+      }
+      cosine = std::min(cosine, product / std::sqrt(square));  // a short row's norm is 1 or more
     }
     return static_cast<float>(cosine);
   }

@@ -9,9 +9,10 @@
 namespace pyredund::cpu {
 namespace {
 
-// Taken off every cosine. Where reach and cap are at most 90 and 60 degrees, that takes as much or more off the cosine
-// of their sum. It covers float32 arithmetic: a short row's norm, its product with a centre, whose norm is off too, and
-// the limit, together less than 3e-6.
+// Taken off every cosine, for roundings: of the norms of centres and short rows, of their product and of the limit,
+// together less than 3e-6. Where a reach R is at most 90 degrees and a cap C at most 60, an amount that is taken off
+// cos R takes at least half of it off cos(R + C), for that is convex in cos R and rises by cos C + cot R sin C; an
+// amount off cos C likewise.
 constexpr float kRounding = 1e-5f;
 constexpr float kWidestReach = 0.0f, kWidestCap = 0.5f;  // cosines
 
@@ -64,8 +65,8 @@ Cells::Cells(const Sketch& sketch, std::int64_t panel_width)
   }
 }
 
-// By the greatest angle between short rows whose similarity reaches the bar. Their norms are 1 at least, so that their
-// cosine is no less than a similarity that is not negative, less the slack.
+// The slack holds s of sketch.hpp once more than the cosine of two short rows needs: a product with a centre is N times
+// a cosine, and where that is negative, below the cosine by up to s / 2.
 Angle Cells::reach(float bar) const { return angle_of(bar - slack_, kWidestReach); }
 
 bool Cells::are_apart(std::int64_t block, std::int64_t other, Angle reach) const {
@@ -153,9 +154,10 @@ void NearRows::mark_group(std::int64_t first_cell) {
   const auto n_own = static_cast<std::int64_t>(own_caps_.cosines.size());
   mark(cells_.centre(own_begin), n_own, nullptr, own_reaches_, caps_, no_limits_, near_);
   mark(cells_.centre(own_begin), n_own, nullptr, own_caps_, cap_reaches_, no_limits_, near_too_);
+  const std::uint32_t in_group = (1u << (group_end_ - group_begin_)) - 1;
   rows_.clear();
   for (std::int64_t own = 0; own < n_own; ++own) {
-    if ((near_[own] | near_too_[own]) == 0) continue;
+    if (((near_[own] | near_too_[own]) & in_group) == 0) continue;
     const std::int64_t end = std::min(tile_.row_end - tile_.row_begin, (own + 1) * width);
     for (std::int64_t row = own * width; row < end; ++row) rows_.push_back(static_cast<std::int32_t>(row));
   }

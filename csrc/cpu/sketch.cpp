@@ -198,7 +198,10 @@ class BlockRounding {
   double errors_at(float scale, std::int64_t first, std::int64_t n_longest, double weight) {
     errors_.clear();
     for (const std::int32_t p : tried_) errors_.push_back(round(p, scale, sketch_.bytes + (first + p) * sketch_.dim));
-    const float most = upper_quartile(errors_), longest = sketch_.norms[first + tried_[0]];
+    // The quartile of all rows is about that of those that stand for most of them.
+    const bool has_others = static_cast<std::int64_t>(errors_.size()) > n_longest;
+    const float most = upper_quartile({errors_.begin() + (has_others ? n_longest : 0), errors_.end()});
+    const float longest = sketch_.norms[first + tried_[0]];
     double sum = 0.0;
     for (std::size_t i = 0; i < errors_.size(); ++i) {
       const double added = sketch_.norms[first + tried_[i]] * most + std::max(0.0f, errors_[i] - most) * longest;

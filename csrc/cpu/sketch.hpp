@@ -45,8 +45,9 @@ struct Sketch {
   std::int64_t words_stride = 0;
   float* word_errors = nullptr;  // for each row, at least |x - words / kWordScale|
 
-  // Cells: short rows, of norm 1 or more by a rounding, with x.x' <= z.z' + cells_slack, and their caps
-  // (cell_caps.hpp). Null: there are none.
+  // Cells: short rows z, and the caps around them (cell_caps.hpp). With norms N between 1, less a rounding, and (1 +
+  // s)^ (1/2), the cosine of two of them is at least x.x' - cells_slack + s where x.x' is not negative. Null: there are
+  // none.
   const float* cells = nullptr;
   const float* cell_centres = nullptr;
   const float* cell_cosines = nullptr;

@@ -74,7 +74,10 @@ void TileScan::scan(const Tile& tile, Bars row_bars, Bars column_bars, ByteBound
   const auto resolve_waiting = [&] {
     const std::int64_t kept = resolve(survivors_.data(), waiting);
     waiting = 0;
-    for (std::int64_t s = 0; s < kept; ++s) read_row_bar(survivors_[s].row);
+    for (std::int64_t s = 0; s < kept; ++s) {
+      read_row_bar(survivors_[s].row);
+      if (tile.triangle) read_row_bar(survivors_[s].column);
+    }
   };
   for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) read_row_bar(row);
   for (std::int64_t column = tile.column_begin; column < tile.column_end; column += kernels_.panel_width) {

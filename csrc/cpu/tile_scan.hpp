@@ -49,7 +49,7 @@ inline ScanRows scan_rows(MatrixView rows) {
 class TileScan {
  public:
   using Bars = const std::atomic<float>*;
-  // Returns how many survivors it kept, at the front: only their rows' bars may have risen by it.
+  // Returns how many survivors it kept, at the front: only bars of their rows and columns may have risen by it.
   using Resolve = std::function<std::int64_t(Survivor* survivors, std::int64_t count)>;
 
   TileScan(const Kernels& kernels, const Scanner& scanner, ScanRows rows, ScanRows columns, std::int64_t dim);
