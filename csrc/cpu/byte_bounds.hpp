@@ -48,8 +48,9 @@ class ByteBounds {
   const std::int32_t* row_offsets() const { return row_offsets_.data(); }
   const std::int32_t* column_offsets() const { return column_offsets_.data(); }
   std::int32_t limit(float bar) const {
-    // Offsets stand for similarities of magnitude 4 at most, hence for numbers below 2^28: their sums with products
-    // stay within 32 bits, and only infinite bars are cut.
+    // Offsets are products with centres, of magnitude 2 at most, in units of 2^-26 or more (kFinest of sketch.cpp), and
+    // some errors, whose sums with products of bytes stay below 2^23: nothing leaves 32 bits, and only infinite bars
+    // are cut.
     const double most = 1073741824.0;
     return static_cast<std::int32_t>(std::min(std::max(scale_ * static_cast<double>(bar), -most), most)) - 1;
   }
