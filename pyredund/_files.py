@@ -25,7 +25,10 @@ def written_whole(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))  # a link keeps pointing to what is written
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path must lie in a folder that exists: there is no folder {target.parent}")
-    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident():x}.part")
+    if target.is_dir():
+        raise IsADirectoryError(f"path must be the name of a file, and {target} is a folder")
+    # A long name leaves no room for more, and half of it is as good.
+    beside = target.with_name(f".{target.name[: len(target.name) // 2]}.{os.getpid()}-{threading.get_ident():x}.part")
     try:
         with open(beside, "xb") as file:
             yield file
@@ -46,7 +49,9 @@ def save_arrays(path: str | PathLike[str], kind: str, arrays: Mapping[str, Any])
     """
     _check_path(path)
     if Path(os.fsdecode(path)).suffix.lower() in ENDINGS_OF_OTHERS:
-        raise ValueError(f"path must end in .npz, got {os.fsdecode(path)}: {kind}.save writes an archive of all arrays")
+        others = ", ".join(ENDINGS_OF_OTHERS)
+        message = f"path must end in .npz, or at least in none of {others}, got {os.fsdecode(path)}"
+        raise ValueError(f"{message}: {kind}.save writes an archive of all arrays")
     with written_whole(path) as file:
         np.savez(file, kind=np.array(f"pyredund.{kind}"), **arrays)
 
@@ -74,6 +79,8 @@ def load_arrays(path: str | PathLike[str], kind: str, names: list[str]) -> dict[
 def _check_path(path: object) -> None:
     if not isinstance(path, (str, PathLike)):
         raise TypeError(f"path must be a string or a path, got {path!r} of type {type(path).__name__}")
+    if not os.fspath(path) or "\0" in os.fsdecode(path):
+        raise ValueError(f"path must be the name of a file, got {os.fspath(path)!r}")
 
 
 @contextmanager

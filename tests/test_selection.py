@@ -106,9 +106,22 @@ def test_save_and_load(selection: pyredund.Selection, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["kept.txt", "kept.CSV", "kept.npy"])
 def test_an_archive_does_not_pass_for_another_kind_of_file(name: str, tmp_path: Path) -> None:
     for saved in (pyredund.select(smooth(5), 3), pyredund.knn_graph(smooth(5))):
-        with pytest.raises(ValueError, match=rf"path must end in .npz, got .*{name}: \w+.save writes an archive"):
+        with pytest.raises(ValueError, match=rf"path must end in .npz, .* got .*{name}: \w+.save writes an archive"):
             saved.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_names_that_no_file_can_have_are_refused_and_long_ones_are_not(tmp_path: Path) -> None:
+    selection = pyredund.select(smooth(5), 3)
+    for name in ("", "nul\0.npz"):
+        with pytest.raises(ValueError, match="path must be the name of a file, got "):
+            selection.save(name)
+    with pytest.raises(IsADirectoryError, match=f"path must be the name of a file, and {tmp_path} is a folder"):
+        selection.save(tmp_path)
+    longest = tmp_path / f"{'x' * 251}.npz"
+    selection.save(longest)
+    np.testing.assert_array_equal(pyredund.Selection.load(longest).indices, selection.indices)
+    assert list(tmp_path.iterdir()) == [longest]
 
 
 def test_files_of_others_are_refused(tmp_path: Path) -> None:
