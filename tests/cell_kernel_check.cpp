@@ -1,26 +1,10 @@
 // Checks the kernels of one instruction set (PYREDUND_ISA) that tell which rows are near which cells, against plain
 // loops; prints the first difference and fails. All numbers are small integers, so that everything is exact.
-#include <cstdio>
-#include <random>
 #include <vector>
 
-#include "cpu/kernels.hpp"
-
-#define PYREDUND_TABLE_OF(isa) kKernels_##isa
-#define PYREDUND_TABLE(isa) PYREDUND_TABLE_OF(isa)
+#include "kernel_checks.hpp"
 
 namespace {
-
-using namespace pyredund::cpu;
-
-std::mt19937 random_numbers(1);
-
-std::vector<float> integers(std::int64_t count, int from, int to) {
-  std::vector<float> numbers(count);
-  for (float& number : numbers)
-    number = static_cast<float>(std::uniform_int_distribution<int>(from, to)(random_numbers));
-  return numbers;
-}
 
 // Some of n rows, ascending.
 std::vector<std::int32_t> some_of(std::int64_t n_rows) {
@@ -86,14 +70,6 @@ bool near_rows_are_right(const Kernels& kernels, std::int64_t n_rows) {
   return true;
 }
 
-bool all_are_right = true;
-
-// Says what differs first, and for which numbers.
-void expect(bool is_right, const char* what, std::int64_t a, std::int64_t b = 0) {
-  if (all_are_right && !is_right) std::printf("%s differ: %d %d\n", what, int(a), int(b));
-  all_are_right = all_are_right && is_right;
-}
-
 }  // namespace
 
 int main() {
@@ -106,6 +82,5 @@ int main() {
         expect(marks_are_right(k, 16, n_rows, n_cells, pick), "marks", n_rows, n_cells);
     }
   }
-  if (all_are_right) std::printf("right\n");
-  return all_are_right ? 0 : 1;
+  return verdict();
 }

@@ -2,29 +2,13 @@
 // Coordinates are small integers: float32 sums of their products are exact, so the scan must find exactly the pairs
 // that reach a bar, equal scores included.
 #include <algorithm>
-#include <cstdio>
-#include <random>
 #include <set>
 #include <tuple>
 #include <vector>
 
-#include "cpu/kernels.hpp"
-
-#define PYREDUND_TABLE_OF(isa) kKernels_##isa
-#define PYREDUND_TABLE(isa) PYREDUND_TABLE_OF(isa)
+#include "kernel_checks.hpp"
 
 namespace {
-
-using namespace pyredund::cpu;
-
-std::mt19937 random_numbers(1);
-
-std::vector<float> integers(std::int64_t count, int from, int to) {
-  std::vector<float> numbers(count);
-  for (float& number : numbers)
-    number = static_cast<float>(std::uniform_int_distribution<int>(from, to)(random_numbers));
-  return numbers;
-}
 
 struct Data {
   std::int64_t dim, stride, n_rows, n_columns;
@@ -246,14 +230,6 @@ bool pairs_are_right(const Kernels& kernels, std::int64_t stride, std::int64_t l
   return scores[n_pairs + 1] == 77.0 && part[n_pairs] == 77.0f && of_words[n_pairs] == 77;
 }
 
-bool all_are_right = true;
-
-// Says what differs first, and for which numbers.
-void expect(bool is_right, const char* what, std::int64_t a, std::int64_t b = 0, std::int64_t c = 0) {
-  if (all_are_right && !is_right) std::printf("%s differ: %d %d %d\n", what, int(a), int(b), int(c));
-  all_are_right = all_are_right && is_right;
-}
-
 }  // namespace
 
 int main() {
@@ -297,6 +273,5 @@ int main() {
       expect(pairs_are_right(k, 3 * kWordsTogether, length, n_pairs), "products of pairs", length, n_pairs);
     }
   }
-  if (all_are_right) std::printf("right\n");
-  return all_are_right ? 0 : 1;
+  return verdict();
 }

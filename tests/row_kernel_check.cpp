@@ -1,21 +1,12 @@
 // Checks the kernels of one instruction set (PYREDUND_ISA) that sum, divide and round rows, against plain loops; prints
 // the first difference and fails.
 #include <cmath>
-#include <cstdio>
 #include <cstring>
-#include <random>
 #include <vector>
 
-#include "cpu/kernels.hpp"
-
-#define PYREDUND_TABLE_OF(isa) kKernels_##isa
-#define PYREDUND_TABLE(isa) PYREDUND_TABLE_OF(isa)
+#include "kernel_checks.hpp"
 
 namespace {
-
-using namespace pyredund::cpu;
-
-std::mt19937 random_numbers(1);
 
 std::vector<float> normals(std::int64_t count, float scale) {
   std::vector<float> numbers(count);
@@ -23,15 +14,8 @@ std::vector<float> normals(std::int64_t count, float scale) {
   return numbers;
 }
 
-// Small integers, whose sums are exact in any order.
-std::vector<float> integers(std::int64_t count) {
-  std::vector<float> numbers(count);
-  for (float& number : numbers) number = static_cast<float>(static_cast<int>(random_numbers() % 7) - 3);
-  return numbers;
-}
-
 bool weighted_sum_is_right(const Kernels& kernels, std::int64_t stride, std::int64_t n_rows) {
-  const std::vector<float> rows = integers(n_rows * stride), weights = integers(n_rows);
+  const std::vector<float> rows = integers(n_rows * stride, -3, 3), weights = integers(n_rows, -3, 3);
   std::vector<float> out(stride + 1, 77.0f), expected(stride + 1, 0.0f);
   expected[stride] = 77.0f;
   for (std::int64_t r = 0; r < n_rows; ++r) {
@@ -53,7 +37,7 @@ bool quotients_are_right(const Kernels& kernels, std::int64_t count, double divi
 }
 
 bool halves_are_right(const Kernels& kernels, std::int64_t dim) {
-  const std::vector<float> u = integers(dim);
+  const std::vector<float> u = integers(dim, -3, 3);
   double found[2], expected[2] = {};
   for (std::int64_t i = 0; i < dim; ++i) expected[i % 4 / 2] += u[i] * u[i];
   kernels.half_squares(u.data(), dim, found);
@@ -79,13 +63,6 @@ bool bytes_are_right(const Kernels& kernels, std::int64_t dim, bool narrow_sums,
   return std::fabs(squares - expected) <= 1e-12 * expected && bytes[dim] == 7;
 }
 
-bool all_are_right = true;
-
-void expect(bool is_right, const char* what, std::int64_t a, std::int64_t b = 0) {
-  if (all_are_right && !is_right) std::printf("%s differ: %d %d\n", what, int(a), int(b));
-  all_are_right = all_are_right && is_right;
-}
-
 }  // namespace
 
 int main() {
@@ -105,6 +82,5 @@ int main() {
       for (const bool narrow : {false, true}) expect(bytes_are_right(k, dim, narrow, factor), "bytes", dim, narrow);
     }
   }
-  if (all_are_right) std::printf("right\n");
-  return all_are_right ? 0 : 1;
+  return verdict();
 }
