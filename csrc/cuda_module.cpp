@@ -21,7 +21,7 @@ namespace {
 py::dict device_facts(int device) {
   const cuda::DeviceFacts facts = cuda::facts_of(device);
   py::dict dict;
-  dict["name"] = facts.name;
+  dict["name"] = cuda::name_of(device);
   dict["capability"] = py::make_tuple(facts.major, facts.minor);
   dict["processors"] = facts.processors;
   dict["shared_bytes"] = facts.shared_bytes;

@@ -90,6 +90,22 @@ def test_rows_that_lose_pairs_are_searched_again(spread: float, tensor_engine: E
     assert bytes_of(on_gpu) == bytes_of(search_reference(rows, others, 8, Engine.resolve(1)))
 
 
+# Bars are guessed from the columns that were seen: in the order of the rows, those would be a row's own cluster first,
+# or last.
+@pytest.mark.parametrize("k", [4, 50])
+def test_bars_are_guessed_whatever_the_order_of_rows(k: int, tensor_engine: Engine) -> None:
+    rng = np.random.default_rng(10)
+    x = np.repeat(rng.normal(size=(12, 6)), 100, axis=0) + 0.1 * rng.normal(size=(1200, 6))
+    counts: list[dict[str, int]] = []
+    rows, engine = units(x), replace(tensor_engine, count=counts.append)
+    assert bytes_of(search(rows, k, engine)) == bytes_of(search(rows, k, Engine.resolve(1)))
+    others = units(x[:1000])
+    assert bytes_of(search_reference(others, rows, k, engine)) == bytes_of(
+        search_reference(others, rows, k, Engine.resolve(1))
+    )
+    assert [count["searched_again"] for count in counts] == [0, 0]
+
+
 def test_little_memory_means_smaller_blocks_and_the_same_bytes(tensor_engine: Engine) -> None:
     rows = units(np.random.default_rng(4).normal(size=(700, 9)))
     counts: list[dict[str, int]] = []

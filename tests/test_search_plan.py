@@ -17,8 +17,13 @@ MUTATIONS = {
     "a cycle is a step short": ("row_blocks / 2 + 1 : 0", "(row_blocks + 1) / 2 : 0"),
     "columns do not begin again": ("block >= around ?", "block > around ?"),
     "runs overlap": ("index / span.row_blocks * span.run;", "index / span.row_blocks * (span.run - 1);"),
-    "a wave shows too much before there are k": ("seen < k ? capacity - seen", "seen < k ? capacity"),
-    "a limit is ignored": ("std::min(limit, seen < k", "std::max<std::int64_t>(limit - limit, seen < k"),
+    "a wave shows too much before there is a bar": ("std::min(limit, capacity - seen)", "std::min(limit, capacity)"),
+    "a limit is ignored": ("return std::min(limit, static_cast", "return std::max(limit, static_cast"),
+    "waves bring more than they need": ("room / 4 / r", "room / 1 / r"),
+    "a rank is too high": ("- r + expected >= 18.42", "- r + expected >= 13.0"),
+    "a rank is too low": ("- r + expected >= 18.42", "- r + expected >= 60.0"),
+    "numbers are taken twice": ("while (i >= n)", "while (i > n)"),
+    "an order is hardly random": ("round < 4", "round < 1"),
     "a shape does not fit": ("shape.shared_bytes() <= shared_bytes", "shape.stage_bytes() <= shared_bytes"),
 }
 

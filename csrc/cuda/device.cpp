@@ -22,18 +22,26 @@ std::string why_no_device() {
   return count > 0 ? "" : "no CUDA device was found";
 }
 
-DeviceFacts facts_of(int device) {
-  const UseDevice use(device);
+std::string name_of(int device) {
   cudaDeviceProp properties{};
   PYREDUND_CUDA_CALL(cudaGetDeviceProperties(&properties, device));
+  return properties.name;
+}
+
+DeviceFacts facts_of(int device) {
+  const UseDevice use(device);
+  const auto value = [&](cudaDeviceAttr attribute) {
+    int found = 0;
+    PYREDUND_CUDA_CALL(cudaDeviceGetAttribute(&found, attribute, device));
+    return found;
+  };
+  DeviceFacts facts;
+  facts.major = value(cudaDevAttrComputeCapabilityMajor);
+  facts.minor = value(cudaDevAttrComputeCapabilityMinor);
+  facts.processors = value(cudaDevAttrMultiProcessorCount);
+  facts.shared_bytes = value(cudaDevAttrMaxSharedMemoryPerBlockOptin);
   std::size_t free_bytes = 0, total_bytes = 0;
   PYREDUND_CUDA_CALL(cudaMemGetInfo(&free_bytes, &total_bytes));
-  DeviceFacts facts;
-  facts.name = properties.name;
-  facts.major = properties.major;
-  facts.minor = properties.minor;
-  facts.processors = properties.multiProcessorCount;
-  facts.shared_bytes = static_cast<std::int64_t>(properties.sharedMemPerBlockOptin);
   facts.free_bytes = static_cast<std::int64_t>(free_bytes);
   facts.total_bytes = static_cast<std::int64_t>(total_bytes);
   return facts;

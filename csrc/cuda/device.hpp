@@ -25,8 +25,10 @@ void check_call(cudaError_t status, const char* call);
 // Empty if there is a device; otherwise what CUDA says: no driver, one that is too old, or no device.
 std::string why_no_device();
 
+// Takes milliseconds: CUDA gathers all that is known of a device for it.
+std::string name_of(int device);
+
 struct DeviceFacts {
-  std::string name;
   int major = 0, minor = 0;
   int processors = 0;
   std::int64_t shared_bytes = 0;  // that one block may take

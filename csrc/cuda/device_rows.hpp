@@ -35,8 +35,12 @@ struct DeviceInput {
 void unit_rows(const DeviceInput& input, std::int64_t stride, float* out, double* norms, std::uint32_t* n_bad,
                cudaStream_t stream);
 
-// Halves and residuals of unit rows; `half` has whole tiles of rows. *largest must be zero before.
-void half_rows(const float* unit, std::int64_t rows, std::int64_t stride, std::int64_t half_stride, __half* half,
+// The order of a Shuffle.
+void shuffled_order(std::int64_t rows, std::int32_t* order, cudaStream_t stream);
+
+// Halves and residuals of unit rows, of row order[i] in place i, where `order` is given; `half` has whole tiles of
+// rows. *largest must be zero before.
+void half_rows(const UnitRows& unit, const std::int32_t* order, std::int64_t half_stride, __half* half,
                float* residuals, float* largest, cudaStream_t stream);
 
 // first[i] is the lowest row with the bytes of row i. `table` has `slots` places, a power of two above 1.5 * rows;

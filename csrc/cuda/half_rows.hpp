@@ -10,16 +10,16 @@
 
 namespace pyredund::cuda {
 
-// Halves of unit rows, in whole tiles and chunks, and their residuals.
+// Halves of unit rows, in this order or in their own, in whole tiles and chunks, and their residuals.
 struct HalfRows {
-  HalfRows(const UnitRows& unit, int device, cudaStream_t stream)
+  HalfRows(const UnitRows& unit, const std::int32_t* order, int device, cudaStream_t stream)
       : stride(rounded_up(unit.stride, kChunk)),
         halves(rounded_up(unit.rows, kTile) * stride * 2, device),
         residuals(unit.rows * 4, device),
         largest(4, device) {
     PYREDUND_CUDA_CALL(cudaMemsetAsync(largest.data(), 0, 4, stream));
-    half_rows(unit.data, unit.rows, unit.stride, stride, data(), static_cast<float*>(residuals.data()),
-              static_cast<float*>(largest.data()), stream);
+    half_rows(unit, order, stride, data(), static_cast<float*>(residuals.data()), static_cast<float*>(largest.data()),
+              stream);
   }
   __half* data() const { return static_cast<__half*>(halves.data()); }
 

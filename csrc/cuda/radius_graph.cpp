@@ -49,9 +49,9 @@ class PairSearch {
   }
 
   SimilarPairs search_by_tensor_cores() {
-    const HalfRows columns(columns_, device_, stream_);
+    const HalfRows columns(columns_, nullptr, device_, stream_);
     std::optional<HalfRows> own;
-    if (!self_join_) own.emplace(rows_, device_, stream_);
+    if (!self_join_) own.emplace(rows_, nullptr, device_, stream_);
     const HalfRows& rows = self_join_ ? columns : *own;
     const std::int64_t padded = rounded_up(rows_.rows, kTile), row_blocks = padded / kTile;
     const Buffer bar_buffer(padded * 4, device_);

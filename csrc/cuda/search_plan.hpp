@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #if defined(__CUDACC__)
@@ -87,19 +88,75 @@ inline std::int64_t capacity_for(std::int64_t k) {
   return capacity;
 }
 
-// Columns that a wave may show to every row after `seen` of them. As long as there may be fewer than k, all are kept;
-// after that, a wave that doubles what was seen brings about k survivors a row where rows come in random order.
-// A wave of at most capacity - k columns cannot overflow; `limit` is that or more.
-inline std::int64_t wave_columns(std::int64_t seen, std::int64_t k, std::int64_t capacity, std::int64_t limit) {
-  return std::min(limit, seen < k ? capacity - seen : seen);
+// A random order of 0 to n - 1, without a table: a Feistel network (Luby and Rackoff 1988) on numbers of `2 * bits`
+// bits, taken again until the result is below n, which is at most four times on average.
+struct Shuffle {
+  std::uint32_t n = 0;
+  int bits = 1;
+
+  PYREDUND_BOTH std::uint32_t at(std::uint32_t i) const {
+    const std::uint32_t mask = (1u << bits) - 1;
+    do {
+      std::uint32_t left = i >> bits, right = i & mask;
+      for (std::uint32_t round = 0; round < 4; ++round) {
+        std::uint32_t mixed = (right + 0x632BE5ABu * (round + 1)) * 0x9E3779B1u;
+        mixed = (mixed ^ mixed >> 15) * 0x85EBCA77u;
+        const std::uint32_t next = left ^ ((mixed ^ mixed >> 13) & mask);
+        left = right;
+        right = next;
+      }
+      i = left << bits | right;
+    } while (i >= n);
+    return i;
+  }
+};
+
+inline Shuffle shuffle_of(std::int64_t n) {
+  Shuffle shuffle{static_cast<std::uint32_t>(n), 1};
+  while ((std::int64_t{1} << 2 * shuffle.bits) < n) ++shuffle.bits;
+  return shuffle;
 }
 
-// Steps of the next wave, at least one; the first of a self-join, a row's own block, is a wave.
-inline std::int64_t wave_steps(bool cyclic, std::int64_t step, std::int64_t steps, std::int64_t k,
+// Columns that every row has seen, or a few less, before a step.
+inline std::int64_t seen_columns(bool cyclic, std::int64_t step) {
+  return (cyclic ? std::max<std::int64_t>(0, 2 * step - 1) : step) * kTileRows;
+}
+
+// The rank, among the columns that a row has seen, of a similarity that its k-th neighbour reaches: columns come in
+// random order, so that of the k nearest of all, about k * seen / total have been seen, and more than that rank with a
+// probability below 1e-8 (a bound of Chernoff's, which holds without replacement too: Hoeffding 1963). Where it is
+// wrong all the same, the row is searched again.
+inline std::int64_t guessed_rank(std::int64_t k, std::int64_t seen, std::int64_t total) {
+  const double expected = static_cast<double>(k) * static_cast<double>(std::min(seen, total)) /
+                          static_cast<double>(std::max<std::int64_t>(1, total));
+  std::int64_t rank = static_cast<std::int64_t>(expected) + 1;
+  const auto unlikely = [&] {
+    const auto r = static_cast<double>(rank);
+    return r * std::log(r / expected) - r + expected >= 18.42;  // -log(1e-8)
+  };
+  while (rank < k && !unlikely()) ++rank;
+  return std::min(rank, k);
+}
+
+// Columns that a wave may show to every row after `seen` of them. As long as there may be fewer than `rank`, whose
+// similarity is the bar, all are kept; then each column survives with probability rank / seen. A wave brings as many as
+// cost about what a settlement does, and rarely more than there is room for: a row whose first `rank` are by chance far
+// apart has up to rank + 6 sqrt(rank) + 12 where rank are expected.
+// A wave of at most capacity - k columns cannot overflow; `limit` is that or more.
+inline std::int64_t wave_columns(std::int64_t seen, std::int64_t k, std::int64_t rank, std::int64_t capacity,
+                                 std::int64_t limit) {
+  if (seen < rank) return std::min(limit, capacity - seen);
+  const auto room = static_cast<double>(capacity - k), r = static_cast<double>(rank);
+  const double growth = std::min(room / 4 / r, room / (r + 6 * std::sqrt(r) + 12));
+  return std::min(limit, static_cast<std::int64_t>(static_cast<double>(seen) * growth));
+}
+
+// Steps of the next wave, at least one; the first step, in a self-join a row's own block, is a wave.
+inline std::int64_t wave_steps(bool cyclic, std::int64_t step, std::int64_t steps, std::int64_t k, std::int64_t rank,
                                std::int64_t capacity, std::int64_t limit) {
   const std::int64_t columns_a_step = cyclic ? 2 * kTileRows : kTileRows;
-  const std::int64_t seen = cyclic ? std::max<std::int64_t>(0, 2 * step - 1) * kTileRows : step * kTileRows;
-  const std::int64_t wanted = cyclic && step == 0 ? 1 : wave_columns(seen, k, capacity, limit) / columns_a_step;
+  const std::int64_t columns = wave_columns(seen_columns(cyclic, step), k, rank, capacity, limit);
+  const std::int64_t wanted = step == 0 ? 1 : columns / columns_a_step;
   return std::min(steps - step, std::max<std::int64_t>(1, wanted));
 }
 

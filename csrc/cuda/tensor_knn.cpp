@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -14,9 +15,16 @@
 namespace pyredund::cuda {
 namespace {
 
+constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 constexpr double kLaunchProducts = 2e12;  // about 10 ms where tensor cores are fast, 100 ms where they are slow
 
-std::int64_t list_bytes(std::int64_t capacity) { return capacity * 8 + 4 * 4; }
+std::int64_t list_bytes(std::int64_t capacity) { return capacity * 8 + 5 * 4; }
+
+std::unique_ptr<Buffer> shuffled(std::int64_t rows, int device, cudaStream_t stream) {
+  auto order = std::make_unique<Buffer>(rows * 4, device);
+  shuffled_order(rows, static_cast<std::int32_t*>(order->data()), stream);
+  return order;
+}
 
 // What rows hold during a search.
 struct HeldBuffers {
@@ -26,6 +34,7 @@ struct HeldBuffers {
         counts(rows * 4, device),
         settled(rows * 4, device),
         bars(rounded_up(rows, kTile) * 4, device),
+        floors(rows * 4, device),
         lost(rows * 4, device),
         n_lost(4, device) {}
   Held held() const {
@@ -34,7 +43,7 @@ struct HeldBuffers {
   }
 
   std::int64_t capacity;
-  Buffer keys, counts, settled, bars, lost, n_lost;
+  Buffer keys, counts, settled, bars, floors, lost, n_lost;
 };
 
 class TensorKnn {
@@ -49,7 +58,8 @@ class TensorKnn {
         stream_(stream),
         counts_(counts),
         watch_(watch),
-        halves_(columns.rows, options.device, stream),
+        order_(shuffled(columns.rows.rows, options.device, stream)),
+        halves_(columns.rows, order(), options.device, stream),
         capacity_(capacity_for(lists.k)) {
     const DeviceFacts facts = facts_of(device_);
     processors_ = facts.processors;
@@ -65,7 +75,7 @@ class TensorKnn {
     if (!columns_.self_join || !search_itself(open)) {
       open.resize(static_cast<std::size_t>(rows_.rows));
       std::iota(open.begin(), open.end(), 0);
-      open = query(open, std::numeric_limits<std::int64_t>::max());
+      open = query(open, kNoLimit);
     }
     counts_.searched_again += static_cast<std::int64_t>(open.size());
     for (const std::int64_t limit : {64 * kTileRows, 8 * kTileRows, kTileRows}) open = query(open, limit);
@@ -73,19 +83,22 @@ class TensorKnn {
   }
 
  private:
+  const std::int32_t* order() const { return static_cast<const std::int32_t*>(order_->data()); }
+
   // The cyclic upper triangle, if there is memory for the pairs of all rows at once.
   bool search_itself(std::vector<std::int32_t>& lost) {
     if (rows_.rows * list_bytes(capacity_) > room_) return false;
     try {
       const HeldBuffers buffers(rows_.rows, capacity_, device_);
-      lost = search(buffers, rows_, halves_, true, nullptr, nullptr, std::numeric_limits<std::int64_t>::max());
+      lost = search(buffers, rows_, halves_, true, nullptr, order(), kNoLimit);
       return true;
     } catch (const OutOfMemory&) {
       return false;
     }
   }
 
-  // Searches these rows as queries, with waves of at most `limit` columns; returns those that lost pairs.
+  // Searches these rows as queries, with waves of at most `limit` columns; returns those that lost pairs. Where there
+  // is a limit, these are rows that lost some before, and no bar is guessed.
   std::vector<std::int32_t> query(const std::vector<std::int32_t>& which, std::int64_t limit) {
     const std::int64_t row_bytes = list_bytes(capacity_) + rows_.stride * 4 + halves_.stride * 2 + 12;
     std::int64_t at_once = std::max<std::int64_t>(kTile, room_ / row_bytes / kTile * kTile);
@@ -112,7 +125,7 @@ class TensorKnn {
     const auto* const to = static_cast<const std::int32_t*>(ids.data());
     gather_rows(rows_.data, to, count, count, rows_.stride * 4, unit.data(), stream_);
     const UnitRows queries{static_cast<const float*>(unit.data()), count, rows_.stride};
-    const HalfRows halves(queries, device_, stream_);
+    const HalfRows halves(queries, nullptr, device_, stream_);
     std::optional<Buffer> own;
     if (excluded_ != nullptr) {
       std::vector<std::int32_t> excluded;
@@ -127,14 +140,17 @@ class TensorKnn {
     return search(buffers, queries, halves, false, left_out, to, limit);
   }
 
-  // Waves over all columns; the lists of rows that lost pairs are incomplete, and their places are returned.
+  // Waves over all columns; the lists of rows that lost pairs are incomplete, and their numbers are returned. In a
+  // cyclic search, rows are in the order of the columns.
   std::vector<std::int32_t> search(const HeldBuffers& buffers, const UnitRows& rows, const HalfRows& halves,
                                    bool cyclic, const std::int32_t* left_out, const std::int32_t* to,
                                    std::int64_t limit) {
     ++counts_.blocks;
     const Held held = buffers.held();
     const Bars bars{static_cast<float*>(buffers.bars.data()), static_cast<const float*>(halves.residuals.data()),
-                    static_cast<const float*>(halves_.largest.data()), halves_.stride};
+                    static_cast<const float*>(halves_.largest.data()), halves_.stride,
+                    static_cast<float*>(buffers.floors.data())};
+    const Places places{cyclic ? order() : nullptr, order()};
     const Lost lost{static_cast<std::int32_t*>(buffers.lost.data()),
                     static_cast<std::uint32_t*>(buffers.n_lost.data())};
     TileScan scan;
@@ -146,6 +162,7 @@ class TensorKnn {
     scan.row_bars = bars.bars;
     scan.column_bars = cyclic ? bars.bars : nullptr;
     scan.own = left_out;
+    scan.column_ids = order();
     scan.symmetric = cyclic;
     scan.chunks = static_cast<std::int32_t>(shape_.chunks);
     scan.last_slices = static_cast<std::int32_t>((rows.stride - (shape_.chunks - 1) * kChunk + kSlice - 1) / kSlice);
@@ -158,20 +175,24 @@ class TensorKnn {
     PYREDUND_CUDA_CALL(cudaMemsetAsync(lost.count, 0, 4, stream_));
     begin_lists(held, bars, rows.rows, padded, stream_);
     watch_.total += steps;
+    const std::int64_t total = columns_.rows.rows - (cyclic ? 1 : 0);
+    std::int64_t rank = lists_.k;
     for (std::int64_t step = 0; step < steps;) {
-      const std::int64_t next = step + wave_steps(cyclic, step, steps, lists_.k, held.capacity, limit);
+      const std::int64_t next = step + wave_steps(cyclic, step, steps, lists_.k, rank, held.capacity, limit);
       scan_wave(scan, row_blocks, step, next);
-      settle(rows, columns_.rows, held, bars, lists_.k, lost, stream_);
+      if (limit == kNoLimit) rank = guessed_rank(lists_.k, seen_columns(cyclic, next), total);
+      const Keep keep{static_cast<int>(lists_.k), static_cast<int>(rank), next == steps};
+      settle(rows, columns_.rows, places, held, bars, keep, lost, stream_);
       watch_.done += next - step;
       step = next;
     }
     write_lists(held, rows.rows, to, lists_, stream_);
     std::uint32_t n_lost = 0;
     to_host(&n_lost, lost.count, 4, stream_);
-    std::vector<std::int32_t> places(n_lost);
-    to_host(places.data(), lost.rows, static_cast<std::int64_t>(n_lost) * 4, stream_);
-    std::sort(places.begin(), places.end());
-    return places;
+    std::vector<std::int32_t> numbers(n_lost);
+    to_host(numbers.data(), lost.rows, static_cast<std::int64_t>(n_lost) * 4, stream_);
+    std::sort(numbers.begin(), numbers.end());
+    return numbers;
   }
 
   // Steps [first, last) in launches that are short enough for somebody who waits to interrupt them, two under way.
@@ -195,7 +216,8 @@ class TensorKnn {
   cudaStream_t stream_;
   KnnCounts& counts_;
   Watch& watch_;
-  HalfRows halves_;  // of the columns
+  std::unique_ptr<Buffer> order_;  // of the columns
+  HalfRows halves_;                // of the columns, in this order
   std::int64_t capacity_;
   std::int64_t room_ = 0;
   int processors_ = 1;

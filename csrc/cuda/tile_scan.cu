@@ -1,142 +1,114 @@
 #include "cuda/tile_scan.hpp"
 
-#include "cuda/device_rows.hpp"
-#include "cuda/instructions.hpp"
+#include "cuda/exact_score.hpp"
 #include "cuda/launch.hpp"
 #include "cuda/margin.hpp"
-#include "cuda/pair_key.hpp"
+#include "cuda/tile_products.hpp"
+#include "cuda/waiting_pairs.hpp"
 
 namespace pyredund::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRowBytes = static_cast<int>(kChunk) * 2;  // of a chunk in shared memory
-constexpr int kTileBytes = kTile * kRowBytes;
 constexpr int kBarBytes = kTile * 4;
 static_assert(kTileBytes == ScanShape::kTileBytes && kBarBytes == ScanShape::kBarBytes, "the plan counts on these");
 
 // A block takes one tile of rows with two tiles of columns at once: four of its eight warps have one of them each, and
-// every warp 64 rows and 64 columns.
-constexpr int kPart = 64;
-constexpr int kRowParts = kPart / 16, kColumnParts = kPart / 8;
-using Scores = float[kRowParts][kColumnParts][4];
+// every warp 64 rows and 64 columns. Of the two warps that share a scheduler, one has the first tile, one the second.
+using Line = float[2 * kColumnParts];  // scores of a thread's columns, or bars
 
-// Where 16 bytes lie: groups of a row are exchanged so that eight rows' same group is in eight different banks.
-__device__ inline int place_of(int row, int group) { return row * kRowBytes + ((group ^ (row & 7)) << 4); }
-
-__device__ inline void fetch_tile(unsigned char* to, const __half* from, std::int64_t stride) {
-  for (int i = static_cast<int>(threadIdx.x); i < kTile * 8; i += kThreads) {
-    const int row = i >> 3, group = i & 7;
-    copy_async(to + place_of(row, group), from + row * stride + group * 8);
-  }
-}
-
-__device__ inline void multiply_slice(Scores& scores, const unsigned char* rows, const unsigned char* columns,
-                                      int slice, int lane) {
-  std::uint32_t a[kRowParts][4];
-#pragma unroll
-  for (int m = 0; m < kRowParts; ++m) load_matrices(a[m], rows + place_of(m * 16 + lane % 16, slice * 2 + lane / 16));
-#pragma unroll
-  for (int pair = 0; pair < kColumnParts / 2; ++pair) {
-    std::uint32_t b[4];
-    load_matrices(b, columns + place_of(pair * 16 + lane / 16 * 8 + lane % 8, slice * 2 + lane / 8 % 2));
-#pragma unroll
-    for (int m = 0; m < kRowParts; ++m) {
-      multiply_add(scores[m][2 * pair], a[m], b[0], b[1]);
-      multiply_add(scores[m][2 * pair + 1], a[m], b[2], b[3]);
-    }
-  }
-}
-
-__device__ inline void append(const Survivors& to, std::int32_t row, std::int32_t id, float score) {
-  const std::uint32_t at = atomicAdd(to.counts + row, 1u);
-  if (at < to.capacity) to.keys[row * to.capacity + at] = pack_pair(id, score);
-}
-
-// The place of a warp's scores in the matrix of all pairs, and the bars of its rows and columns in shared memory.
+// The place of a warp's scores in the matrix of all pairs.
 struct Part {
   std::int32_t row, column;
-  const float* row_bars;
-  const float* column_bars;
   bool diagonal;
 };
 
-// A pair that reaches a bar; rare.
-__device__ inline void offer(const TileScan& scan, const Part& part, int r, int c, float score) {
-  const std::int32_t row = part.row + r, column = part.column + c;
+__device__ inline void read_bars(Line& bars, const float* column_bars, int lane) {
+#pragma unroll
+  for (int i = 0; i < 2 * kColumnParts; ++i) bars[i] = column_bars[i / 2 * 8 + lane % 4 * 2 + i % 2];
+}
+
+// A thread's scores of one row, and which of them lie below the row's bar, and which below their column's.
+struct Found {
+  Line scores;
+  unsigned below_row, below_column;
+};
+
+// Puts one bit more to the low end: whether a score is below a bar, which is the sign of the difference (exact in that,
+// as bars may be infinite, but scores are not).
+__device__ inline unsigned with_sign(unsigned bits, float score, float bar) {
+  return __funnelshift_l(__float_as_uint(score - bar), bits, 1);
+}
+
+// Of row `line` of a thread's eight, the same for all threads of a warp. The compiler must know where scores are, or
+// all of them would be in memory.
+__device__ inline Found find(const Scores& scores, int line, float row_bar, const Line& column_bars) {
+  Found found{{}, 0, 0};
+#pragma unroll
+  for (int l = 0; l < 2 * kRowParts; ++l) {
+    if (l != line) continue;
+#pragma unroll
+    for (int i = 2 * kColumnParts - 1; i >= 0; --i) {
+      const float score = scores[l / 2][i / 2][2 * (l % 2) + i % 2];
+      found.scores[i] = score;
+      found.below_row = with_sign(found.below_row, score, row_bar);
+      found.below_column = with_sign(found.below_column, score, column_bars[i]);
+    }
+  }
+  return found;
+}
+
+// One of `kCount` scores, by halves; `which` is below 2 * kColumnParts.
+template <int kCount>
+__device__ inline float pick(const float* scores, int which) {
+  if constexpr (kCount == 1) {
+    return scores[0];
+  } else {
+    const float low = pick<kCount / 2>(scores, which), high = pick<kCount / 2>(scores + kCount / 2, which);
+    return (which & kCount / 2) != 0 ? high : low;
+  }
+}
+
+// A pair that reaches its row's bar, its column's, or both; rare.
+__device__ inline void offer(const TileScan& scan, std::int32_t row, std::int32_t column, bool diagonal, float score,
+                             bool for_row, bool for_column, WaitingPairs& waiting) {
   if (row >= scan.n_rows || column >= scan.n_columns) return;
-  if (part.diagonal && row >= column) return;
-  if (scan.own != nullptr && scan.own[row] == column) return;
+  if (diagonal && row >= column) return;
+  if (scan.own != nullptr && scan.own[row] == scan.column_ids[column]) return;
   const float natural = score * static_cast<float>(1.0 / kScoreScale);
-  if (scan.survivors.pairs != nullptr) {
-    const unsigned long long at = atomicAdd(scan.survivors.n_pairs, 1ull);
-    if (at < static_cast<unsigned long long>(scan.survivors.capacity)) {
-      scan.survivors.pairs[at] = Pair{row, column, natural};
-    }
-    return;
-  }
-  if (score >= part.row_bars[r]) append(scan.survivors, row, column, natural);
-  if (scan.symmetric && score >= part.column_bars[c]) append(scan.survivors, column, row, natural);
+  if (for_row || scan.survivors.pairs != nullptr) waiting.add(scan.survivors, row, column, natural);
+  if (for_column && scan.survivors.pairs == nullptr) waiting.add(scan.survivors, column, row, natural);
 }
 
-// Tests scores where they are, in registers: a thread has 16 columns of each of 8 rows. One comparison of the largest
-// with the lowest of the bars in question rules most out.
-__device__ inline void test_scores(const TileScan& scan, const Part& part, const Scores& scores, int lane) {
-  float column_bar[kColumnParts][2];
-  float lowest = __int_as_float(0x7F800000);
+// Tests scores where they are, in registers. One comparison of a row's largest with the lowest of the bars in question
+// rules most out.
+__device__ inline void test_scores(const TileScan& scan, const Part& part, const Scores& scores, const float* row_bars,
+                                   const Line& column_bars, int lane, WaitingPairs& waiting) {
+  constexpr int kLine = 2 * kColumnParts;
+  float lowest = column_bars[0];
 #pragma unroll
-  for (int n = 0; n < kColumnParts; ++n) {
+  for (int i = 1; i < kLine; ++i) lowest = fminf(lowest, column_bars[i]);
+  unsigned mine = 0;
 #pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      column_bar[n][c] = part.column_bars[n * 8 + lane % 4 * 2 + c];
-      lowest = fminf(lowest, column_bar[n][c]);
+  for (int line = 0; line < 2 * kRowParts; ++line) {
+    float largest = scores[line / 2][0][2 * (line % 2)];
+#pragma unroll
+    for (int i = 1; i < kLine; ++i) largest = fmaxf(largest, scores[line / 2][i / 2][2 * (line % 2) + i % 2]);
+    if (largest >= fminf(row_bars[line * 8 + lane / 4], lowest)) mine |= 1u << line;
+  }
+  for (unsigned lines = __reduce_or_sync(kAllThreads, mine); lines != 0; lines &= lines - 1) {
+    const int line = __ffs(static_cast<int>(lines)) - 1, r = line * 8 + lane / 4;
+    const Found found = find(scores, line, row_bars[r], column_bars);
+    if ((mine >> line & 1) == 0) continue;
+    unsigned passed = ~(found.below_row & found.below_column) & ((1u << kLine) - 1);
+    for (; passed != 0; passed &= passed - 1) {
+      const int i = __ffs(static_cast<int>(passed)) - 1, c = i / 2 * 8 + lane % 4 * 2 + i % 2;
+      offer(scan, part.row + r, part.column + c, part.diagonal, pick<kLine>(found.scores, i),
+            (found.below_row >> i & 1) == 0, (found.below_column >> i & 1) == 0, waiting);
     }
   }
-#pragma unroll
-  for (int m = 0; m < kRowParts; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int r = m * 16 + half * 8 + lane / 4;
-      const float row_bar = part.row_bars[r];
-      float largest = scores[m][0][2 * half];
-#pragma unroll
-      for (int n = 0; n < kColumnParts; ++n) {
-        largest = fmaxf(largest, fmaxf(scores[m][n][2 * half], scores[m][n][2 * half + 1]));
-      }
-      if (largest < fminf(row_bar, lowest)) continue;
-      unsigned passed = 0;
-#pragma unroll
-      for (int n = 0; n < kColumnParts; ++n) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          if (scores[m][n][2 * half + c] >= fminf(row_bar, column_bar[n][c])) passed |= 1u << (2 * n + c);
-        }
-      }
-      for (; passed != 0; passed &= passed - 1) {
-        const int which = __ffs(static_cast<int>(passed)) - 1;
-        float score = 0.0f;  // chosen without an index, which would put all scores into memory
-#pragma unroll
-        for (int n = 0; n < kColumnParts; ++n) {
-#pragma unroll
-          for (int c = 0; c < 2; ++c) {
-            if (which == 2 * n + c) score = scores[m][n][2 * half + c];
-          }
-        }
-        offer(scan, part, r, which / 2 * 8 + lane % 4 * 2 + which % 2, score);
-      }
-    }
-  }
-}
-
-__device__ inline void clear(Scores& scores) {
-#pragma unroll
-  for (int m = 0; m < kRowParts; ++m) {
-#pragma unroll
-    for (int n = 0; n < kColumnParts; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) scores[m][n][i] = 0.0f;
-    }
-  }
+  if (__any_sync(kAllThreads, waiting.count() >= WaitingPairs::kMany)) waiting.hand_on(scan.survivors);
+  __syncwarp();  // tensor cores want all threads of a warp together
 }
 
 // Shared memory: the bars of the rows; the rows themselves where they stay; then the stages, each with two tiles of
@@ -163,7 +135,7 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
   }
   if (shape.resident) {
     for (int chunk = 0; chunk < scan.chunks; ++chunk) {
-      fetch_tile(resident + chunk * kTileBytes, row_tile + chunk * kChunk, scan.half_stride);
+      fetch_tile(resident + chunk * kTileBytes, row_tile + chunk * kChunk, scan.half_stride, kThreads);
     }
   }
 
@@ -174,14 +146,15 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
       for (int s = 0; s < 2; ++s) {
         const std::int64_t block = run.column_block(min(2 * fetched_pair + s, run.count - 1));
         fetch_tile(stage + s * kTileBytes, scan.columns + block * kTile * scan.half_stride + fetched_chunk * kChunk,
-                   scan.half_stride);
+                   scan.half_stride, kThreads);
         if (scan.symmetric && fetched_chunk == scan.chunks - 1 && threadIdx.x < kTile / 4) {
           copy_async(stage + 2 * kTileBytes + s * kBarBytes + threadIdx.x * 16,
                      scan.column_bars + block * kTile + threadIdx.x * 4);
         }
       }
       if (!shape.resident) {
-        fetch_tile(stage + 2 * kTileBytes + 2 * kBarBytes, row_tile + fetched_chunk * kChunk, scan.half_stride);
+        fetch_tile(stage + 2 * kTileBytes + 2 * kBarBytes, row_tile + fetched_chunk * kChunk, scan.half_stride,
+                   kThreads);
       }
       ++fetched_step;
       into = into + 1 == shape.stages ? 0 : into + 1;
@@ -195,9 +168,16 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
 
   Scores scores;
   clear(scores);
+  Line column_bars;
+  WaitingPairs::Places places;
+  WaitingPairs waiting(places);
   for (int s = 0; s + 1 < shape.stages; ++s) fetch_next();
   std::int32_t pair = 0, chunk = 0, from = 0;
-  for (std::int32_t step = 0; step < steps; ++step) {
+  bool complete = false;  // the sums of a tile, which is still to be tested
+  // Of two warps that share a scheduler, one tests while the other multiplies: that of the second side tests a tile
+  // when the next step's has come, before it multiplies that.
+  const int turn_to_multiply = side;
+  for (std::int32_t step = 0; step <= steps; ++step) {
     if (shape.stages == 2) {
       wait_for_copies<0>();
     } else {
@@ -205,34 +185,38 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
     }
     __syncthreads();  // this step's stage has come for all threads, and all are done with the one before it
     fetch_next();
-    const unsigned char* const stage = stages + from * stage_bytes;
-    const unsigned char* const rows =
-        shape.resident ? resident + chunk * kTileBytes : stage + 2 * kTileBytes + 2 * kBarBytes;
-    const int slices = chunk + 1 == scan.chunks ? scan.last_slices : static_cast<int>(kChunk / kSlice);
 #pragma unroll 1
-    for (int slice = 0; slice < slices; ++slice) {
-      multiply_slice(scores, rows + part_row * kRowBytes, stage + side * kTileBytes + part_column * kRowBytes, slice,
-                     lane);
-    }
-    if (chunk + 1 == scan.chunks) {
-      const std::int32_t tile = 2 * pair + side;
-      if (tile < run.count) {
-        const std::int64_t block = run.column_block(tile);
-        const float* const column_bars = reinterpret_cast<const float*>(stage + 2 * kTileBytes + side * kBarBytes);
-        const Part part{static_cast<std::int32_t>(run.row_block * kTile) + part_row,
-                        static_cast<std::int32_t>(block * kTile) + part_column, row_bars + part_row,
-                        column_bars + part_column, scan.symmetric && block == run.row_block};
-        test_scores(scan, part, scores, lane);
-        __syncwarp();  // tensor cores want all threads of a warp together
+    for (int turn = 0; turn < 2; ++turn) {
+      if (turn == turn_to_multiply) {
+        if (step == steps) continue;
+        const unsigned char* const stage = stages + from * stage_bytes;
+        const unsigned char* const rows =
+            shape.resident ? resident + chunk * kTileBytes : stage + 2 * kTileBytes + 2 * kBarBytes;
+        const int slices = chunk + 1 == scan.chunks ? scan.last_slices : static_cast<int>(kChunk / kSlice);
+        multiply_chunk(scores, rows + part_row * kRowBytes, stage + side * kTileBytes + part_column * kRowBytes, slices,
+                       lane);
+        // Read while the stage is there; those of a chunk that is not the last mean nothing, and are not used.
+        read_bars(column_bars, reinterpret_cast<const float*>(stage + 2 * kTileBytes + side * kBarBytes) + part_column,
+                  lane);
+        from = from + 1 == shape.stages ? 0 : from + 1;
+        chunk = chunk + 1 == scan.chunks ? 0 : chunk + 1;
+        complete = chunk == 0;
+      } else if (complete) {
+        const std::int32_t tile = 2 * pair + side;
+        if (tile < run.count) {
+          const std::int64_t block = run.column_block(tile);
+          const Part part{static_cast<std::int32_t>(run.row_block * kTile) + part_row,
+                          static_cast<std::int32_t>(block * kTile) + part_column,
+                          scan.symmetric && block == run.row_block};
+          test_scores(scan, part, scores, row_bars + part_row, column_bars, lane, waiting);
+        }
+        clear(scores);
+        complete = false;
+        ++pair;
       }
-      clear(scores);
-      chunk = 0;
-      ++pair;
-    } else {
-      ++chunk;
     }
-    from = from + 1 == shape.stages ? 0 : from + 1;
   }
+  waiting.hand_on(scan.survivors);
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ struct Survivors {
 
 // Some tiles of pairs of rows with columns, both halves in whole tiles. `symmetric`: the columns are the rows, tiles
 // are those of `span` in the cyclic upper triangle (see search_plan.hpp), and columns have bars too. Otherwise row i
-// leaves out column own[i], where `own` is given. Bars are in units of 2^-20; a score survives if it reaches its row's
-// bar or its column's.
+// leaves out the column whose number in `column_ids` is own[i], where `own` is given. Bars are in units of 2^-20; a
+// score survives if it reaches its row's bar or its column's.
 struct TileScan {
   const __half* rows = nullptr;
   const __half* columns = nullptr;
@@ -37,6 +37,7 @@ struct TileScan {
   const float* row_bars = nullptr;
   const float* column_bars = nullptr;
   const std::int32_t* own = nullptr;
+  const std::int32_t* column_ids = nullptr;
   bool symmetric = false;
   TileSpan span;
   std::int32_t chunks = 0, last_slices = 0;

@@ -79,15 +79,22 @@ void launch_for(const DeviceInput& input, std::int64_t stride, float* out, doubl
          norms, n_bad);
 }
 
+__global__ void shuffled_order_kernel(const Shuffle shuffle, std::int32_t* order) {
+  const std::uint32_t i = blockIdx.x * static_cast<std::uint32_t>(kThreads) + threadIdx.x;
+  if (i < shuffle.n) order[i] = static_cast<std::int32_t>(shuffle.at(i));
+}
+
 // Eight threads share a row.
-__global__ void half_rows_kernel(const float* unit, std::int64_t rows, std::int64_t all_rows, std::int64_t stride,
+__global__ void half_rows_kernel(const UnitRows unit, const std::int32_t* order, std::int64_t all_rows,
                                  std::int64_t half_stride, __half* half, float* residuals, float* largest) {
   const int lane = static_cast<int>(threadIdx.x) % 8;
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsAtOnce + threadIdx.x / 8;
+  const bool there = row < unit.rows;
+  const float* const x = unit.data + (!there ? 0 : order != nullptr ? order[row] : row) * unit.stride;
   double sum = 0.0;
   if (row < all_rows) {
     for (std::int64_t i = lane; i < half_stride; i += 8) {
-      const float coordinate = row < rows && i < stride ? unit[row * stride + i] : 0.0f;
+      const float coordinate = there && i < unit.stride ? x[i] : 0.0f;
       __half rounded = __float2half_rn(coordinate * kHalfScale);
       if (fabsf(__half2float(rounded)) < 0x1p-14f) rounded = __float2half_rn(0.0f);  // a subnormal half
       half[row * half_stride + i] = rounded;
@@ -97,7 +104,7 @@ __global__ void half_rows_kernel(const float* unit, std::int64_t rows, std::int6
     }
   }
   sum = sum_of_lanes(sum);
-  if (lane != 0 || row >= rows) return;
+  if (lane != 0 || !there) return;
   const float residual = __double2float_ru(__dsqrt_rn(sum) * (1.0 + 0x1p-30));  // covers the roundings of sum and root
   residuals[row] = residual;
   atomicMax(reinterpret_cast<int*>(largest),
@@ -120,11 +127,15 @@ void unit_rows(const DeviceInput& input, std::int64_t stride, float* out, double
   }
 }
 
-void half_rows(const float* unit, std::int64_t rows, std::int64_t stride, std::int64_t half_stride, __half* half,
+void shuffled_order(std::int64_t rows, std::int32_t* order, cudaStream_t stream) {
+  launch(shuffled_order_kernel, blocks_for(rows, kThreads), kThreads, 0, stream, shuffle_of(rows), order);
+}
+
+void half_rows(const UnitRows& unit, const std::int32_t* order, std::int64_t half_stride, __half* half,
                float* residuals, float* largest, cudaStream_t stream) {
-  const std::int64_t all_rows = rounded_up(rows, kTile);
-  launch(half_rows_kernel, blocks_for(all_rows, kRowsAtOnce), kThreads, 0, stream, unit, rows, all_rows, stride,
-         half_stride, half, residuals, largest);
+  const std::int64_t all_rows = rounded_up(unit.rows, kTile);
+  launch(half_rows_kernel, blocks_for(all_rows, kRowsAtOnce), kThreads, 0, stream, unit, order, all_rows, half_stride,
+         half, residuals, largest);
 }
 
 }  // namespace pyredund::cuda

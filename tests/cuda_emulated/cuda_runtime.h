@@ -51,9 +51,18 @@ inline std::size_t setting(const char* name, std::size_t usual) {
 
 struct cudaDeviceProp {
   char name[64] = "one thread of a CPU";
-  int major = 9, minor = 0, multiProcessorCount = 2;
-  std::size_t sharedMemPerBlockOptin = emulated::setting("PYREDUND_EMULATED_SHARED", emulated::kSharedBytes);
 };
+enum cudaDeviceAttr {
+  cudaDevAttrComputeCapabilityMajor,
+  cudaDevAttrComputeCapabilityMinor,
+  cudaDevAttrMultiProcessorCount,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin
+};
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  const auto shared = static_cast<int>(emulated::setting("PYREDUND_EMULATED_SHARED", emulated::kSharedBytes));
+  const int values[] = {9, 0, 2, shared};
+  return *value = values[attribute], cudaSuccess;
+}
 
 namespace emulated {
 // The heap of the one device.
@@ -163,6 +172,12 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
   for (int lane = 0; lane < 32; ++lane) result |= static_cast<unsigned>(votes[lane]) << lane;
   return result;
 }
+inline int __any_sync(unsigned threads, bool vote) { return __ballot_sync(threads, vote) != 0; }
+inline unsigned __reduce_or_sync(unsigned, unsigned value) {
+  unsigned all = 0;
+  for (const unsigned one : emulated::exchange(value)) all |= one;
+  return all;
+}
 
 template <typename To, typename From>
 To same_bits(From from) {
@@ -187,6 +202,9 @@ inline float __double2float_ru(double x) {
 }
 inline float __double2float_rd(double x) { return -__double2float_ru(-x); }
 inline long long __double2ll_rn(double x) { return std::llrint(x); }
+inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned by) {
+  return by == 0 ? high : high << by | low >> (32 - by);
+}
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 using std::isfinite;
