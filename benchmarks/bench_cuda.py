@@ -78,6 +78,23 @@ def gemm_seconds(x: Any, torch: Any) -> float:
     return seconds(gemm, torch) * len(x) / n_queries / 2
 
 
+def kernel_lines(x: Any, k: int, torch: Any) -> list[str]:
+    """Where a graph's time goes on the GPU: every kernel and copy, as torch's profiler sees them."""
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            start = time.perf_counter()
+            pyredund.knn_graph(x, k, device="cuda")
+            wall = time.perf_counter() - start
+        events = [(event.self_device_time_total / 1e6, event.count, event.key) for event in profile.key_averages()]
+    except (AttributeError, RuntimeError) as error:  # another torch, or a GPU that may not be profiled
+        return [f"{len(x):9,} {x.shape[1]:4} {k:4} no profile: {error}"]
+    busy = sum(taken for taken, _, _ in events)
+    return [f"{len(x):9,} {x.shape[1]:4} {k:4} {wall:11.4f} with the profiler, of which the GPU works {busy:.4f} s"] + [
+        f"{'':19} {taken:11.5f} in {count:5} x {name.split('(')[0][-60:]}"
+        for taken, count, name in sorted(events, reverse=True)[:9]
+    ]
+
+
 def recall(found: Any, graph: pyredund.NeighborGraph, k: int) -> float:
     lists = graph.indices.reshape(-1, k)[: len(found)]
     return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found[:500], lists[:500], strict=True)]))
@@ -163,6 +180,7 @@ def main() -> None:
             f"{n:9,} {dim:4} {k:4} {own:11.4f} {gemm:8.4f} {gemm / own:6.1%} {times[torch.bfloat16]:12.3f} "
             f"{times[torch.float32]:12.3f} {share:14.5f}"
         )
+        lines += kernel_lines(x, k, torch)
         if (dim, k) == (64, 32):
             taken = seconds(lambda x=x: pyredund.select(x, 0.9, device="cuda"), torch, 1)  # type: ignore[misc]
             lines.append(f"{n:9,} {dim:4} {k:4} {taken:11.4f} select(keep=0.9) all told")

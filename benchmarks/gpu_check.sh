@@ -78,6 +78,24 @@ for tool in memcheck racecheck synccheck initcheck; do
   fi
 done
 
+step "what binds the scan"
+cat >"$work/profiled.py" <<'PY'
+import torch
+
+import pyredund
+from benchmarks.bench_cuda import clustered
+
+pyredund.knn_graph(clustered(1_000_000, 64, torch), 32, device="cuda")
+PY
+profiler=$(command -v ncu || ls /usr/local/cuda/bin/ncu 2>/dev/null)
+if [ -n "$profiler" ]; then # a launch of the last waves: those before them are short
+  PYTHONPATH=. timeout 90 "$profiler" -k regex:scan_tiles --launch-skip 12 --launch-count 1 --section SpeedOfLight \
+    --section WarpStateStats --section SchedulerStats --section MemoryWorkloadAnalysis --section Occupancy \
+    python "$work/profiled.py" | tail -n 110 || echo "no profile"
+else
+  echo "ncu is not here: no profile"
+fi
+
 step "timings"
 attempt timeout 200 python -m benchmarks.bench_cuda
 echo
