@@ -10,6 +10,7 @@
 #include "cuda/device_units.hpp"
 #include "cuda/insertion.hpp"
 #include "cuda/knn_graph.hpp"
+#include "cuda/memory.hpp"
 #include "cuda/radius_graph.hpp"
 #include "cuda/removal.hpp"
 #include "interruptible.hpp"
@@ -108,19 +109,61 @@ py::tuple insertion(const Array<std::int64_t>& indptr, const Array<std::int32_t>
   return py::make_tuple(moved(std::move(log.picked)), moved(std::move(log.gains)), log.rounds);
 }
 
-// Embeddings at an address on a device; strides count elements, and `stream` is a cudaStream_t.
+// An allocator in Python: take(bytes) returns an address or raises MemoryError, give(address) takes it back, and room()
+// says how many bytes there are. It is asked by threads that do not hold the GIL.
+class PythonMemory : public cuda::Memory {
+ public:
+  explicit PythonMemory(py::object owner) : owner_(std::move(owner)) {}
+  ~PythonMemory() override {
+    const py::gil_scoped_acquire acquire;
+    owner_.release().dec_ref();
+  }
+  void* take(std::int64_t bytes) override {
+    return reinterpret_cast<void*>(ask<std::uintptr_t>([&] { return owner_.attr("take")(bytes); }));
+  }
+  void give(void* data) noexcept override {
+    const py::gil_scoped_acquire acquire;
+    try {
+      owner_.attr("give")(reinterpret_cast<std::uintptr_t>(data));
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("pyredund's release of GPU memory");
+    }
+  }
+  std::int64_t room() override {
+    return ask<std::int64_t>([&] { return owner_.attr("room")(); });
+  }
+
+ private:
+  // What Python answers; its exceptions are translated before the GIL is given up.
+  template <typename T, typename Question>
+  static T ask(const Question& question) {
+    const py::gil_scoped_acquire acquire;
+    try {
+      return question().template cast<T>();
+    } catch (py::error_already_set& error) {
+      if (error.matches(PyExc_MemoryError)) throw cuda::OutOfMemory(py::str(error.value()).cast<std::string>());
+      throw cuda::CudaError(error.what());
+    }
+  }
+
+  py::object owner_;
+};
+
+// Embeddings at an address on a device; strides count elements, `stream` is a cudaStream_t, and `memory` None or an
+// allocator.
 std::unique_ptr<cuda::DeviceUnits> unit_rows(std::uintptr_t address, int element, std::int64_t rows, std::int64_t dim,
                                              std::int64_t row_stride, std::int64_t column_stride, int device,
-                                             std::uintptr_t stream) {
+                                             std::uintptr_t stream, const py::object& memory) {
   const cuda::DeviceInput input{reinterpret_cast<const void*>(address),
                                 static_cast<cuda::Element>(element),
                                 rows,
                                 dim,
                                 row_stride,
                                 column_stride};
+  const std::shared_ptr<cuda::Memory> allocator = memory.is_none() ? nullptr : std::make_shared<PythonMemory>(memory);
   std::unique_ptr<cuda::DeviceUnits> units;
   run_interruptibly(py::none(), [&](Watch&) {
-    units = std::make_unique<cuda::DeviceUnits>(input, device, reinterpret_cast<cudaStream_t>(stream));
+    units = std::make_unique<cuda::DeviceUnits>(input, device, reinterpret_cast<cudaStream_t>(stream), allocator);
   });
   return units;
 }
@@ -178,7 +221,7 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   module.def("similar_pairs", &similar_pairs, arg("rows").noconvert(), arg("reference"), arg("threshold"), arg("most"),
              arg("device"), arg("plain"), arg("most_bytes"), arg("progress"));
   module.def("unit_rows", &unit_rows, arg("address"), arg("element"), arg("rows"), arg("dim"), arg("row_stride"),
-             arg("column_stride"), arg("device"), arg("stream"));
+             arg("column_stride"), arg("device"), arg("stream"), arg("memory"));
   module.def("knn", &knn, arg("rows").noconvert(), arg("reference"), arg("excluded"), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("device"), arg("plain"), arg("most_bytes"), arg("progress"));
 }

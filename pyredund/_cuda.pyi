@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ class _DeviceFacts(TypedDict):
     shared_bytes: int
     free_bytes: int
     total_bytes: int
+
+class _Memory(Protocol):
+    def take(self, n_bytes: int) -> int: ...
+    def give(self, address: int) -> None: ...
+    def room(self) -> int: ...
 
 class UnitRows:
     @property
@@ -46,6 +51,7 @@ def unit_rows(
     column_stride: int,
     device: int,
     stream: int,
+    memory: _Memory | None,
 ) -> UnitRows: ...
 def why_no_device() -> str: ...
 def device_facts(device: int) -> _DeviceFacts: ...

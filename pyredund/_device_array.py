@@ -35,6 +35,8 @@ class DeviceArray:
         Number of the GPU.
     stream : int
         The owner's CUDA stream: what was asked of it comes before what is asked now.
+    memory : TorchMemory, optional
+        Where memory for the work comes from; None: from CUDA.
     """
 
     owner: object
@@ -45,11 +47,47 @@ class DeviceArray:
     strides: tuple[int, int]
     device: int
     stream: int
+    memory: TorchMemory | None = None
+
+
+class TorchMemory:
+    """Memory of torch's on a GPU, which keeps what it has freed: CUDA could have none left where torch has.
+
+    Parameters
+    ----------
+    torch : module
+    device : int
+        Number of the GPU.
+    stream : int
+        CUDA stream that the memory is used on.
+    """
+
+    def __init__(self, torch: Any, device: int, stream: int) -> None:
+        self._cuda, self._device, self._stream = torch.cuda, device, stream
+
+    def take(self, n_bytes: int) -> int:
+        """The address of that many bytes; MemoryError if there are none."""
+        try:
+            address: int = self._cuda.caching_allocator_alloc(n_bytes, self._device, self._stream)
+        except self._cuda.OutOfMemoryError as error:
+            raise MemoryError(str(error)) from None
+        return address
+
+    def give(self, address: int) -> None:
+        """Give back what was taken; the stream may still use it."""
+        self._cuda.caching_allocator_delete(address)
+
+    def room(self) -> int:
+        """Bytes that torch has kept, and those that CUDA has left."""
+        free, _ = self._cuda.mem_get_info(self._device)
+        kept: int = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
+        return int(free) + kept
 
 
 def device_array(embeddings: Any) -> DeviceArray | None:
     """`embeddings` as they lie on a GPU; None if they lie elsewhere, or are nothing that the kernels read."""
     torch = sys.modules.get("torch")
+    memory = None
     if torch is not None and isinstance(embeddings, torch.Tensor):
         if not embeddings.is_cuda or embeddings.layout != torch.strided or embeddings.is_conj() or embeddings.is_neg():
             return None
@@ -57,6 +95,7 @@ def device_array(embeddings: Any) -> DeviceArray | None:
         shape, strides = tuple(embeddings.shape), tuple(embeddings.stride())
         address, device = embeddings.data_ptr(), embeddings.device.index
         stream = torch.cuda.current_stream(embeddings.device).cuda_stream
+        memory = TorchMemory(torch, device, stream)
     elif hasattr(embeddings, "__cuda_array_interface__"):
         assert _device._cuda is not None
         facts = embeddings.__cuda_array_interface__
@@ -72,7 +111,9 @@ def device_array(embeddings: Any) -> DeviceArray | None:
         return None
     if element is None or len(shape) != 2 or min(shape) < 1 or shape[0] >= 2**30:
         return None
-    return DeviceArray(embeddings, address, element, shape[0], shape[1], (strides[0], strides[1]), device, stream)
+    return DeviceArray(
+        embeddings, address, element, shape[0], shape[1], (strides[0], strides[1]), device, stream, memory
+    )
 
 
 def knn_of_device_array(
@@ -113,5 +154,12 @@ def pairs_of_device_array(
 def _units_of(array: DeviceArray) -> Any:
     assert _device._cuda is not None
     return _device._cuda.unit_rows(
-        array.address, array.element, array.rows, array.dim, *array.strides, array.device, array.stream
+        array.address,
+        array.element,
+        array.rows,
+        array.dim,
+        *array.strides,
+        array.device,
+        array.stream,
+        array.memory,
     )

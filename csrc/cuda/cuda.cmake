@@ -45,6 +45,7 @@ pybind11_add_module(_cuda MODULE
   csrc/cuda/device.cpp
   csrc/cuda/device_units.cpp
   csrc/cuda/knn_graph.cpp
+  csrc/cuda/memory.cpp
   csrc/cuda/radius_graph.cpp
   csrc/cuda/tensor_knn.cpp
   $<TARGET_OBJECTS:cuda_kernels>)

@@ -72,18 +72,6 @@ Stream::~Stream() {
   cudaSetDevice(before);
 }
 
-Buffer::Buffer(std::int64_t bytes, int device) : bytes_(bytes), device_(device) {
-  const UseDevice use(device);
-  PYREDUND_CUDA_CALL(cudaMalloc(&data_, static_cast<std::size_t>(bytes > 0 ? bytes : 1)));
-}
-
-Buffer::~Buffer() {
-  int before = 0;
-  if (cudaGetDevice(&before) != cudaSuccess || cudaSetDevice(device_) != cudaSuccess) return;
-  cudaFree(data_);  // waits for the device: nothing that runs can still use it
-  cudaSetDevice(before);
-}
-
 void to_host(void* host, const void* device, std::int64_t bytes, cudaStream_t stream) {
   if (bytes > 0) {
     PYREDUND_CUDA_CALL(cudaMemcpyAsync(host, device, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream));

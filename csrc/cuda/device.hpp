@@ -78,22 +78,6 @@ class Stream {
   int device_;
 };
 
-// Memory on a device, with whatever it held before.
-class Buffer {
- public:
-  Buffer(std::int64_t bytes, int device);
-  ~Buffer();
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  void* data() const { return data_; }
-  std::int64_t bytes() const { return bytes_; }
-
- private:
-  void* data_ = nullptr;
-  std::int64_t bytes_;
-  int device_;
-};
-
 // Waits for the stream.
 void to_host(void* host, const void* device, std::int64_t bytes, cudaStream_t stream);
 void to_device(void* device, const void* host, std::int64_t bytes, cudaStream_t stream);

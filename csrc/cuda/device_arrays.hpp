@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/device.hpp"
+#include "cuda/memory.hpp"
 #include "cuda/upload.hpp"
 
 namespace pyredund::cuda {

@@ -1,12 +1,18 @@
 #include "cuda/device_units.hpp"
+#include "cuda/memory.hpp"
 
 #include <utility>
 
 namespace pyredund::cuda {
 
-DeviceUnits::DeviceUnits(const DeviceInput& input, int device, cudaStream_t stream)
-    : device_(device), stream_(stream), stride_(rounded_up(input.dim, 8)), n_distinct_(input.rows) {
+DeviceUnits::DeviceUnits(const DeviceInput& input, int device, cudaStream_t stream, std::shared_ptr<Memory> memory)
+    : device_(device),
+      stream_(stream),
+      memory_(std::move(memory)),
+      stride_(rounded_up(input.dim, 8)),
+      n_distinct_(input.rows) {
   const UseDevice use(device);
+  const UseMemory use_memory(memory_);
   unit_ = std::make_unique<Buffer>(input.rows * stride_ * 4, device);
   if (input.rows == 0) return;
   const Buffer norms(input.rows * 8, device), bad(4, device);

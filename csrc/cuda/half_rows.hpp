@@ -7,6 +7,7 @@
 
 #include "cuda/device.hpp"
 #include "cuda/device_rows.hpp"
+#include "cuda/memory.hpp"
 
 namespace pyredund::cuda {
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cuda/device.hpp"
+#include "cuda/memory.hpp"
 #include "cuda/plain_knn.hpp"
 #include "cuda/tensor_knn.hpp"
 #include "cuda/upload.hpp"
@@ -67,6 +68,7 @@ void knn_of_units(const DeviceUnits& units, const HostLists& lists, SearchOption
                   Watch& watch) {
   if (units.rows().rows == 0 || lists.k == 0) return;
   const UseDevice use(units.device());
+  const UseMemory use_memory(units.memory());
   options.device = units.device();
   search_lists(units.rows(), {units.rows(), nullptr, true}, nullptr, lists, options, units.stream(), counts, watch);
 }

@@ -1,4 +1,5 @@
 #include "cuda/radius_graph.hpp"
+#include "cuda/memory.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -33,9 +34,7 @@ class PairSearch {
         stream_(stream),
         watch_(watch),
         n_pairs_(8, options.device) {
-    const DeviceFacts facts = facts_of(device_);
-    std::int64_t room = facts.free_bytes / 10 * 9;
-    if (options.most_bytes > 0) room = std::min(room, options.most_bytes);
+    const std::int64_t room = room_for_buffers(device_, options.most_bytes);
     hold(std::clamp(std::min(room / 4 / kPairBytes, most), kFewPairs, kManyPairs));
   }
 
@@ -175,6 +174,7 @@ SimilarPairs similar_pairs_of_units(const DeviceUnits& units, double threshold, 
                                     SearchOptions options, Watch& watch) {
   if (units.rows().rows == 0) return {};
   const UseDevice use(units.device());
+  const UseMemory use_memory(units.memory());
   options.device = units.device();
   return search(units.rows(), units.rows(), true, threshold, most, options, units.stream(), watch);
 }

@@ -1,4 +1,5 @@
 #include "cuda/tensor_knn.hpp"
+#include "cuda/memory.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -66,8 +67,7 @@ class TensorKnn {
     shape_ = shape_for(halves_.stride / kChunk, facts.shared_bytes);
     if (shape_.stages == 0) throw CudaError("this GPU has too little shared memory for pyredund's kernels");
     prepare_scan(shape_);
-    room_ = facts.free_bytes / 10 * 9;
-    if (options.most_bytes > 0) room_ = std::min(room_, options.most_bytes);
+    room_ = room_for_buffers(device_, options.most_bytes);
   }
 
   void run() {

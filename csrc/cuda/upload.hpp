@@ -5,6 +5,7 @@
 
 #include "cuda/device.hpp"
 #include "cuda/device_rows.hpp"
+#include "cuda/memory.hpp"
 #include "matrix_view.hpp"
 #include "watch.hpp"
 
