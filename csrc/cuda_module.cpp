@@ -52,14 +52,15 @@ py::dict as_dict(const cuda::KnnCounts& counts) {
 
 py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& reference,
              const std::optional<Array<std::int32_t>>& excluded, Array<std::int32_t>& indices,
-             Array<float>& similarities, int device, bool plain, std::int64_t most_bytes, const py::object& progress) {
+             Array<float>& similarities, int devices, bool plain, std::int64_t most_bytes, const py::object& progress) {
   const MatrixView others = reference ? view_rows(*reference, reference->shape(1)) : MatrixView{};
   cuda::KnnTask task;
   task.rows = view_rows(rows, rows.shape(1));
   task.reference = reference ? &others : nullptr;
   task.excluded = excluded ? excluded->data() : nullptr;
   task.lists = lists_in(indices, similarities);
-  const cuda::SearchOptions options = options_of(device, plain, most_bytes);
+  cuda::SearchOptions options = options_of(0, plain, most_bytes);
+  options.devices = devices;
   cuda::KnnCounts counts;
   run_interruptibly(progress, [&](Watch& watch) { cuda::knn(task, options, counts, watch); });
   return as_dict(counts);

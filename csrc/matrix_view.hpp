@@ -13,6 +13,7 @@ struct MatrixView {
   std::int64_t stride = 0;
 
   const float* row(std::int64_t i) const { return data + i * stride; }
+  MatrixView part(std::int64_t first, std::int64_t count) const { return {row(first), count, dim, stride}; }
 };
 
 }  // namespace pyredund

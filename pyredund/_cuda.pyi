@@ -61,7 +61,7 @@ def knn(
     excluded: NDArray[np.int32] | None,
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
-    device: int,
+    devices: int,
     plain: bool,
     most_bytes: int,
     progress: _Progress | None,

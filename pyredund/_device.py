@@ -59,7 +59,15 @@ def knn_on_gpu(
     assert _cuda is not None, "check_device has seen to it"
     with engine.reporting("neighbours on the GPU") as report:
         counts = _cuda.knn(
-            rows, reference, excluded, indices, similarities, 0, engine.plain_cuda, engine.cuda_bytes, report
+            rows,
+            reference,
+            excluded,
+            indices,
+            similarities,
+            engine.cuda_devices,
+            engine.plain_cuda,
+            engine.cuda_bytes,
+            report,
         )
     if engine.count is not None:
         engine.count(counts)

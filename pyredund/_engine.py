@@ -68,6 +68,8 @@ class Engine:
         On the GPU, score every pair exactly: the definition that the faster search is held against.
     cuda_bytes : int
         Memory that a search may take on the GPU, beside the rows and the result; 0: what is free.
+    cuda_devices : int
+        GPUs that share the rows of a search for neighbours; 0: as many as there are, where there is much to do.
     cuda_selectors : bool
         With "cuda", removal and insertion run on the GPU, too: not by themselves before they have been measured there.
     scratch : ScratchSpace, optional
@@ -87,6 +89,7 @@ class Engine:
     device: str = "cpu"
     plain_cuda: bool = False
     cuda_bytes: int = 0
+    cuda_devices: int = 0
     cuda_selectors: bool = False
     scratch: _core.ScratchSpace | None = None
     spare_bytes: int = SPARE_BYTES

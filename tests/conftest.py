@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
@@ -23,8 +24,13 @@ def dim(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def emulated_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    return emulated_cuda.load(emulated_cuda.build(tmp_path_factory.mktemp("cuda")))
+def emulated_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return emulated_cuda.build(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture(scope="session")
+def emulated_module(emulated_build: Path) -> ModuleType:
+    return emulated_cuda.load(emulated_build)
 
 
 @pytest.fixture

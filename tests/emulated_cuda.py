@@ -21,16 +21,24 @@ FLAGS = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
 
 
-def build(folder: Path) -> Path:
-    """The compiled module, in `folder`."""
+def build(folder: Path, changed: tuple[Path, Path, str] | None = None) -> Path:
+    """The compiled module, in `folder`.
+
+    `changed` is a folder where one was built before, a folder with headers that come before those of csrc, and the one
+    source that is compiled again, with these.
+    """
     pybind11 = pytest.importorskip("pybind11")
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None or not (ROOT / "csrc").exists():
         pytest.skip("there is no C++ compiler here, or no source")
     includes = [ROOT / "tests" / "cuda_emulated", ROOT / "csrc", pybind11.get_include(), sysconfig.get_path("include")]
     sources = [ROOT / name for name in SHARED] + sorted((ROOT / "csrc" / "cuda").glob("*.c[pu]*"))
+    if changed is not None:
+        includes.insert(0, changed[1])
 
     def compiled(source: Path) -> Path:
+        if changed is not None and source.name != changed[2]:
+            return changed[0] / f"{source.name}.o"
         to = folder / f"{source.name}.o"
         run(compiler, *FLAGS, *WARNINGS, *(f"-I{path}" for path in includes), "-x", "c++", "-c", source, "-o", to)
         return to

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emulated_cuda import OnDevice
+from emulated_cuda import ROOT, OnDevice, build, load
 from exact_graphs import AWKWARD, assert_is_exact, bytes_of, units
 
 import pyredund
@@ -106,6 +106,42 @@ def test_bars_are_guessed_whatever_the_order_of_rows(k: int, tensor_engine: Engi
     assert [count["searched_again"] for count in counts] == [0, 0]
 
 
+def test_bars_that_were_guessed_too_high_cost_time_only(
+    emulated_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = (ROOT / "csrc" / "cuda" / "search_plan.hpp").read_text()
+    cautious = "while (rank < k && !unlikely()) ++rank;"
+    assert cautious in header
+    (tmp_path / "cuda").mkdir()
+    reckless = header.replace(cautious, "if (!unlikely()) rank = (rank + 1) / 2;")
+    (tmp_path / "cuda" / "search_plan.hpp").write_text(reckless)
+    module = load(build(tmp_path, (emulated_build.parent, tmp_path, "tensor_knn.cpp")))
+    monkeypatch.setattr(_device, "_cuda", module)
+    counts: list[dict[str, int]] = []
+    engine = replace(Engine.resolve(1), device="cuda", count=counts.append)
+    rng = np.random.default_rng(16)
+    rows, others = units(rng.normal(size=(900, 6))), units(rng.integers(-2, 3, size=(700, 6)))
+    for k in (10, 65):
+        assert bytes_of(search(rows, k, engine)) == bytes_of(search(rows, k, Engine.resolve(1)))
+        on_gpu = search_reference(rows, others, k, engine)
+        assert bytes_of(on_gpu) == bytes_of(search_reference(rows, others, k, Engine.resolve(1)))
+    assert sum(count["searched_again"] for count in counts) > 100
+
+
+def test_a_search_within_another_leaves_it_alone(emulated: ModuleType) -> None:
+    rng = np.random.default_rng(17)
+    x, small = rng.normal(size=(1500, 200)), rng.normal(size=(40, 8))
+    inner: list[Any] = []
+
+    def search_meanwhile(done: int, total: int) -> None:
+        if not inner:
+            inner.append(pyredund.knn_graph(small, 3, device="cuda"))
+
+    graph = pyredund.knn_graph(x, 3, device="cuda", progress=search_meanwhile)
+    assert bytes_of(inner[0]) == bytes_of(pyredund.knn_graph(small, 3))
+    assert bytes_of(graph) == bytes_of(pyredund.knn_graph(x, 3))
+
+
 def test_little_memory_means_smaller_blocks_and_the_same_bytes(tensor_engine: Engine) -> None:
     rows = units(np.random.default_rng(4).normal(size=(700, 9)))
     counts: list[dict[str, int]] = []
@@ -122,7 +158,7 @@ def test_memory_that_runs_out_means_smaller_blocks_then_an_error(
     expected = bytes_of(search(rows, 12, Engine.resolve(1)))
     monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "1200000")
     assert bytes_of(search(rows, 12, engine)) == expected
-    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "200000")
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "10000")
     with pytest.raises(MemoryError, match=r"cudaMalloc failed: out of memory \(cudaErrorMemoryAllocation\)"):
         search(rows, 12, engine)
     monkeypatch.delenv("PYREDUND_EMULATED_BYTES")

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from emulated_cuda import OnDevice
-from exact_graphs import bytes_of
+from exact_graphs import bytes_of, units
 
 import pyredund
+from pyredund._device import pairs_on_gpu
 from pyredund._device_array import DeviceArray, TorchMemory, device_array, pairs_of_device_array
 from pyredund._engine import Engine
-from pyredund._knn_graph import search_where_they_lie
+from pyredund._knn_graph import query, search, search_where_they_lie
 
 
 class Pool:
@@ -97,6 +98,74 @@ def test_an_owner_that_fails_is_quoted(x: Any, engine: Engine) -> None:
     pool.take = lambda n_bytes: 1 // 0  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         search_where_they_lie(array_in(pool, x), 12, None, engine)
+
+
+# The unit rows take 243 kB, and their halves, lists and a tile's buffers 600.
+@pytest.mark.parametrize(("plain", "n_bytes"), [(False, 600_000), (True, 200_000)])
+def test_rows_that_do_not_fit_come_in_parts(
+    plain: bool, n_bytes: int, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(11)
+    rows, others = units(rng.normal(size=(400, 150))), units(rng.integers(-1, 2, size=(300, 150)))
+    excluded = np.where(np.arange(400) % 3 == 0, -1, np.arange(400) % 300).astype(np.int32)
+    on_gpu, on_cpu = replace(engine, plain_cuda=plain), Engine.resolve(1)
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(n_bytes))
+    for k in (3, 40):
+        assert bytes_of(search(rows, k, on_gpu)) == bytes_of(search(rows, k, on_cpu))
+    found, expected = (query(rows.matrix, others.matrix, 150, 8, engine, excluded) for engine in (on_gpu, on_cpu))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(MemoryError, match="out of memory"):
+        search(rows, 200, on_gpu)  # no half of the columns fills such lists
+
+
+def test_several_gpus_share_the_rows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(14)
+    rows, others = units(rng.normal(size=(300, 7))), units(rng.integers(-1, 2, size=(200, 7)))
+    excluded = np.where(np.arange(300) % 3 == 0, -1, np.arange(300) % others.n_distinct).astype(np.int32)
+    on_cpu = Engine.resolve(1)
+    for n_devices in (2, 3):
+        monkeypatch.setenv("PYREDUND_EMULATED_DEVICES", str(n_devices))
+        counts: list[dict[str, int]] = []
+        on_gpus = replace(engine, cuda_devices=n_devices, count=counts.append)
+        assert bytes_of(search(rows, 9, on_gpus)) == bytes_of(search(rows, 9, on_cpu))
+        assert counts[0]["blocks"] == n_devices
+        for without in (None, excluded):
+            found, expected = (query(rows.matrix, others.matrix, 7, 9, on, without) for on in (on_gpus, on_cpu))
+            assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+        few = units(rng.normal(size=(2, 7)))
+        found, expected = (query(few.matrix, rows.matrix, 7, 9, on) for on in (on_gpus, on_cpu))
+        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(RuntimeError, match="cudaSetDevice failed"):
+        search(rows, 9, replace(engine, cuda_devices=4))
+
+
+def test_lists_that_are_long_are_found_like_others(engine: Engine) -> None:
+    rng = np.random.default_rng(15)
+    queries, others = (rng.normal(size=(n, 4)).astype(np.float32) for n in (1200, 260))
+    rows, columns = units(queries).matrix, units(others).matrix
+    found, expected = (query(rows, columns, 4, 230, on) for on in (engine, Engine.resolve(1)))
+    assert found[0].nbytes > 1 << 20  # from where pages are looked for beforehand
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_pairs_of_rows_that_do_not_fit_come_in_parts(emulated: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(400, 20)) @ rng.normal(size=(20, 150))
+    x = np.concatenate([x, x[:3], np.zeros((2, 150))])
+    for others in (None, x[:200], x[200:203]):
+        for threshold in (0.3, 1.0):
+            expected = pyredund.radius_graph(x, threshold, reference=others)
+            with monkeypatch.context() as patch:
+                patch.setenv("PYREDUND_EMULATED_BYTES", str(300_000))
+                on_gpu = pyredund.radius_graph(x, threshold, reference=others, device="cuda")
+            assert bytes_of(on_gpu) == bytes_of(expected)
+            assert on_gpu.indptr.tobytes() == expected.indptr.tobytes()
+    facts = emulated.device_facts(0)
+    assert facts["free_bytes"] == facts["total_bytes"]
+    most = len(pyredund.radius_graph(x, 0.3).indices) // 8
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(300_000))
+    rows = units(x)
+    assert pairs_on_gpu(rows.matrix, None, 0.3, most, replace(Engine.resolve(1), device="cuda")) is None
 
 
 def test_memory_is_asked_of_torch() -> None:

@@ -12,6 +12,12 @@ void check_call(cudaError_t status, const char* call) {
   throw CudaError(text);
 }
 
+int count_of_devices() {
+  int count = 0;
+  PYREDUND_CUDA_CALL(cudaGetDeviceCount(&count));
+  return count;
+}
+
 std::string why_no_device() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);

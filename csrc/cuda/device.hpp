@@ -22,6 +22,8 @@ class OutOfMemory : public CudaError {
 void check_call(cudaError_t status, const char* call);
 #define PYREDUND_CUDA_CALL(call) ::pyredund::cuda::check_call((call), #call)
 
+int count_of_devices();
+
 // Empty if there is a device; otherwise what CUDA says: no driver, one that is too old, or no device.
 std::string why_no_device();
 

@@ -1,16 +1,22 @@
 #include "cuda/knn_graph.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
+#include <vector>
 
 #include "cuda/device.hpp"
+#include "cuda/host_pages.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/plain_knn.hpp"
 #include "cuda/tensor_knn.hpp"
 #include "cuda/upload.hpp"
+#include "thread_team.hpp"
 
 namespace pyredund::cuda {
 namespace {
+
+constexpr double kManyProducts = 2e15;  // some seconds of one device's
 
 void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& lists, cudaStream_t stream,
                     Watch& watch) {
@@ -31,6 +37,7 @@ void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& l
 void search_lists(const UnitRows& rows, const Columns& columns, const std::int32_t* excluded, const HostLists& found,
                   const SearchOptions& options, cudaStream_t stream, KnnCounts& counts, Watch& watch) {
   const std::int64_t bytes = rows.rows * found.k * 4;
+  HostPages pages(found.ids, bytes), more_pages(found.similarities, bytes);
   const Buffer ids(bytes, options.device), similarities(bytes, options.device);
   const Lists lists{static_cast<std::int32_t*>(ids.data()), static_cast<float*>(similarities.data()), found.k};
   if (options.plain || found.k > kTensorMost) {
@@ -38,30 +45,144 @@ void search_lists(const UnitRows& rows, const Columns& columns, const std::int32
   } else {
     tensor_knn(rows, columns, excluded, lists, options, stream, counts, watch);
   }
+  pages.wait();
+  more_pages.wait();
   to_host(found.ids, ids.data(), bytes, stream);
   to_host(found.similarities, similarities.data(), bytes, stream);
+}
+
+void search_at_once(const KnnTask& task, const SearchOptions& options, cudaStream_t stream, KnnCounts& counts,
+                    Watch& watch) {
+  const UploadedRows rows(task.rows, options.device, stream, watch);
+  Columns columns{rows.unit(), nullptr, task.reference == nullptr};
+  std::optional<UploadedRows> reference;
+  std::optional<Buffer> excluded;
+  if (task.reference != nullptr) {
+    reference.emplace(*task.reference, options.device, stream, watch);
+    columns.rows = reference->unit();
+    if (task.excluded != nullptr) {
+      excluded.emplace(task.rows.rows * 4, options.device);
+      upload(task.excluded, excluded->bytes(), excluded->data(), stream, watch);
+      columns.own = static_cast<const std::int32_t*>(excluded->data());
+    }
+  }
+  search_lists(rows.unit(), columns, task.excluded, task.lists, options, stream, counts, watch);
+}
+
+// A row's k best of both lists; those of `more` are of later columns.
+void merge(std::int64_t k, std::int32_t* ids, float* similarities, const std::int32_t* more_ids,
+           const float* more_similarities, std::vector<std::int32_t>& best_ids, std::vector<float>& best) {
+  for (std::int64_t place = 0, i = 0, j = 0; place < k; ++place) {
+    const bool is_more = more_similarities[j] > similarities[i];
+    best_ids[place] = is_more ? more_ids[j] : ids[i];
+    best[place] = is_more ? more_similarities[j++] : similarities[i++];
+  }
+  std::copy(best_ids.begin(), best_ids.end(), ids);
+  std::copy(best.begin(), best.end(), similarities);
+}
+
+// Where the device is too small for all columns: part after part of them, each with the rows in blocks of as many. A
+// part has more than k columns, so that lists are full.
+void search_in_parts(const KnnTask& task, std::int64_t n_parts, const SearchOptions& options, cudaStream_t stream,
+                     KnnCounts& counts, Watch& watch) {
+  const MatrixView& columns = task.reference != nullptr ? *task.reference : task.rows;
+  const std::int64_t at_once = (columns.rows + n_parts - 1) / n_parts, k = task.lists.k;
+  std::vector<std::int32_t> excluded, ids, best_ids(static_cast<std::size_t>(k));
+  std::vector<float> similarities, best(static_cast<std::size_t>(k));
+  for (std::int64_t part = 0; part < n_parts; ++part) {
+    const std::int64_t begin = columns.rows * part / n_parts, end = columns.rows * (part + 1) / n_parts;
+    const MatrixView some = columns.part(begin, end - begin);
+    for (std::int64_t first = 0; first < task.rows.rows; first += at_once) {
+      const std::int64_t count = std::min(at_once, task.rows.rows - first);
+      excluded.assign(static_cast<std::size_t>(count), -1);
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t own = task.excluded != nullptr    ? task.excluded[first + i]
+                                 : task.reference == nullptr ? first + i
+                                                             : -1;
+        if (own >= begin && own < end) excluded[i] = static_cast<std::int32_t>(own - begin);
+      }
+      HostLists found{k, task.lists.ids + first * k, task.lists.similarities + first * k};
+      if (part > 0) {
+        ids.resize(static_cast<std::size_t>(count * k));
+        similarities.resize(ids.size());
+        found = {k, ids.data(), similarities.data()};
+      }
+      search_at_once({task.rows.part(first, count), &some, excluded.data(), found}, options, stream, counts, watch);
+      for (std::int64_t i = 0; i < count * k; ++i) found.ids[i] += static_cast<std::int32_t>(begin);
+      if (part == 0) continue;
+      for (std::int64_t i = 0; i < count; ++i) {
+        merge(k, task.lists.ids + (first + i) * k, task.lists.similarities + (first + i) * k, ids.data() + i * k,
+              similarities.data() + i * k, best_ids, best);
+      }
+    }
+  }
+}
+
+void search_on_device(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
+  const UseDevice use(options.device);
+  const Stream stream(options.device);
+  const std::int64_t columns = task.reference != nullptr ? task.reference->rows : task.rows.rows;
+  for (std::int64_t n_parts = 1;; n_parts *= 2) {
+    try {
+      if (n_parts == 1) {
+        search_at_once(task, options, stream.get(), counts, watch);
+      } else {
+        search_in_parts(task, n_parts, options, stream.get(), counts, watch);
+      }
+      return;
+    } catch (const OutOfMemory&) {
+      if (columns / (2 * n_parts) <= task.lists.k) throw;
+    }
+  }
+}
+
+// Devices that pay: starting one takes half a second, and a block of rows meets all columns, where one device alone
+// would score each pair of a self-join once.
+int devices_for(const KnnTask& task, const SearchOptions& options) {
+  if (options.devices > 0) return options.devices;
+  const auto rows = static_cast<double>(task.rows.rows);
+  const double columns = task.reference != nullptr ? static_cast<double>(task.reference->rows) : rows / 2;
+  if (rows * columns * static_cast<double>(task.rows.stride) < kManyProducts) return 1;
+  const int present = count_of_devices();
+  return task.reference == nullptr && present < 3 ? 1 : present;
+}
+
+// Block `which` of the rows, with all columns.
+void search_block(const KnnTask& task, int which, int n_blocks, const SearchOptions& options, KnnCounts& counts,
+                  Watch& watch) {
+  const std::int64_t first = task.rows.rows * which / n_blocks, end = task.rows.rows * (which + 1) / n_blocks;
+  std::vector<std::int32_t> excluded;
+  KnnTask block = task;
+  block.rows = task.rows.part(first, end - first);
+  block.lists.ids += first * task.lists.k;
+  block.lists.similarities += first * task.lists.k;
+  if (task.reference == nullptr) {
+    excluded.resize(static_cast<std::size_t>(end - first));
+    std::iota(excluded.begin(), excluded.end(), static_cast<std::int32_t>(first));
+    block.reference = &task.rows;
+    block.excluded = excluded.data();
+  } else if (task.excluded != nullptr) {
+    block.excluded = task.excluded + first;
+  }
+  if (block.rows.rows > 0) search_on_device(block, options, counts, watch);
 }
 
 }  // namespace
 
 void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
   if (task.rows.rows == 0 || task.lists.k == 0) return;
-  const UseDevice use(options.device);
-  const Stream stream(options.device);
-  const UploadedRows rows(task.rows, options.device, stream.get(), watch);
-  Columns columns{rows.unit(), nullptr, task.reference == nullptr};
-  std::optional<UploadedRows> reference;
-  std::optional<Buffer> excluded;
-  if (task.reference != nullptr) {
-    reference.emplace(*task.reference, options.device, stream.get(), watch);
-    columns.rows = reference->unit();
-    if (task.excluded != nullptr) {
-      excluded.emplace(task.rows.rows * 4, options.device);
-      upload(task.excluded, excluded->bytes(), excluded->data(), stream.get(), watch);
-      columns.own = static_cast<const std::int32_t*>(excluded->data());
-    }
+  const int n_devices = devices_for(task, options);
+  if (n_devices == 1) return search_on_device(task, options, counts, watch);
+  std::vector<KnnCounts> of_each(static_cast<std::size_t>(n_devices));
+  run_team(n_devices, [&](int device) {
+    SearchOptions here = options;
+    here.device = device;
+    search_block(task, device, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
+  });
+  for (const KnnCounts& some : of_each) {
+    counts.blocks += some.blocks;
+    counts.searched_again += some.searched_again;
   }
-  search_lists(rows.unit(), columns, task.excluded, task.lists, options, stream.get(), counts, watch);
 }
 
 void knn_of_units(const DeviceUnits& units, const HostLists& lists, SearchOptions options, KnnCounts& counts,

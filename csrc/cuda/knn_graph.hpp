@@ -11,6 +11,7 @@ namespace pyredund::cuda {
 // How a search is carried out; nothing in here changes its result.
 struct SearchOptions {
   int device = 0;
+  int devices = 1;              // that share the rows of a task on the host, the first ones; 0: as many as pay
   bool plain = false;           // the definition instead of the tensor cores
   std::int64_t most_bytes = 0;  // of device memory that it may take; 0: what is free
 };
@@ -22,7 +23,8 @@ struct HostLists {
   float* similarities = nullptr;
 };
 
-// What a search for neighbours takes and gives, all of it in host memory. Without `reference`, rows search each other,
+// What a search for neighbours takes and gives, all of it in host memory. Rows are distinct, and those of `reference`,
+// too. Without `reference`, rows search each other,
 // and no row itself; otherwise row i leaves out row excluded[i] of `reference`, where that is given. Lists have k
 // places, similarity descending, then id ascending; there are k to be found.
 struct KnnTask {
@@ -33,12 +35,13 @@ struct KnnTask {
 };
 
 // How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it
-// searched again, because more came to them than they could hold.
+// searched again, because more came to them than they could hold, or their bars had been guessed too high.
 struct KnnCounts {
   std::int64_t blocks = 0, searched_again = 0;
 };
 
-// As cpu::knn_graph and cpu::knn_query, with the same bits.
+// As cpu::knn_graph and cpu::knn_query, with the same bits. Where the device has no room for all rows, they come from
+// the host in parts. Several devices take a block of rows each, with all columns.
 void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch);
 
 // The same among the distinct rows of embeddings that lie on a device.

@@ -61,7 +61,7 @@ class PairSearch {
     const DeviceFacts facts = facts_of(device_);
     const ScanShape shape = shape_for(columns.stride / kChunk, facts.shared_bytes);
     if (shape.stages == 0) throw CudaError("this GPU has too little shared memory for pyredund's kernels");
-    prepare_scan(shape);
+    prepare_scan(facts.shared_bytes);
     TileScan scan;
     scan.rows = rows.data();
     scan.columns = columns.data();
@@ -156,6 +156,34 @@ SimilarPairs search(const UnitRows& rows, const UnitRows& columns, bool self_joi
   return options.plain ? search.search_plainly() : search.search_by_tensor_cores();
 }
 
+// Parts of the rows with parts of the columns: each with each, in a self-join those before it left out.
+SimilarPairs search_in_parts(MatrixView rows, const MatrixView* reference, std::int64_t n_parts, double threshold,
+                             std::int64_t most, const SearchOptions& options, cudaStream_t stream, Watch& watch) {
+  const MatrixView& columns = reference != nullptr ? *reference : rows;
+  SimilarPairs all;
+  for (std::int64_t i = 0; i < n_parts && all.complete; ++i) {
+    const std::int64_t first = rows.rows * i / n_parts, count = rows.rows * (i + 1) / n_parts - first;
+    if (count == 0) continue;
+    const UploadedRows own(rows.part(first, count), options.device, stream, watch);
+    for (std::int64_t j = reference != nullptr ? 0 : i; j < n_parts && all.complete; ++j) {
+      const bool self_join = reference == nullptr && j == i;
+      const std::int64_t begin = columns.rows * j / n_parts, length = columns.rows * (j + 1) / n_parts - begin;
+      if (length == 0) continue;
+      std::optional<UploadedRows> others;
+      if (!self_join) others.emplace(columns.part(begin, length), options.device, stream, watch);
+      const std::int64_t left = most - static_cast<std::int64_t>(all.rows.size());
+      SimilarPairs found =
+          search(own.unit(), others ? others->unit() : own.unit(), self_join, threshold, left, options, stream, watch);
+      if (n_parts == 1) return found;
+      all.complete = found.complete;
+      for (const std::int32_t row : found.rows) all.rows.push_back(row + static_cast<std::int32_t>(first));
+      for (const std::int32_t column : found.columns) all.columns.push_back(column + static_cast<std::int32_t>(begin));
+      all.similarities.insert(all.similarities.end(), found.similarities.begin(), found.similarities.end());
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 SimilarPairs similar_pairs(MatrixView rows, const MatrixView* reference, double threshold, std::int64_t most,
@@ -163,11 +191,14 @@ SimilarPairs similar_pairs(MatrixView rows, const MatrixView* reference, double 
   if (rows.rows == 0 || (reference != nullptr && reference->rows == 0)) return {};
   const UseDevice use(options.device);
   const Stream stream(options.device);
-  const UploadedRows own(rows, options.device, stream.get(), watch);
-  std::optional<UploadedRows> others;
-  if (reference != nullptr) others.emplace(*reference, options.device, stream.get(), watch);
-  const UnitRows columns = others ? others->unit() : own.unit();
-  return search(own.unit(), columns, !others, threshold, most, options, stream.get(), watch);
+  const std::int64_t longest = reference != nullptr ? std::max(rows.rows, reference->rows) : rows.rows;
+  for (std::int64_t n_parts = 1;; n_parts *= 2) {
+    try {
+      return search_in_parts(rows, reference, n_parts, threshold, most, options, stream.get(), watch);
+    } catch (const OutOfMemory&) {
+      if (longest <= n_parts * kTileRows) throw;
+    }
+  }
 }
 
 SimilarPairs similar_pairs_of_units(const DeviceUnits& units, double threshold, std::int64_t most,

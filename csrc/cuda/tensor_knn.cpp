@@ -66,7 +66,7 @@ class TensorKnn {
     processors_ = facts.processors;
     shape_ = shape_for(halves_.stride / kChunk, facts.shared_bytes);
     if (shape_.stages == 0) throw CudaError("this GPU has too little shared memory for pyredund's kernels");
-    prepare_scan(shape_);
+    prepare_scan(facts.shared_bytes);
     room_ = room_for_buffers(device_, options.most_bytes);
   }
 

@@ -34,8 +34,8 @@ struct Found {
   unsigned below_row, below_column;
 };
 
-// Puts one bit more to the low end: whether a score is below a bar, which is the sign of the difference (exact in that,
-// as bars may be infinite, but scores are not).
+// Puts one bit more to the low end: whether a score is below a bar, which is the sign of their difference. Bars may be
+// infinite, scores are not; no difference of unequal numbers rounds to zero.
 __device__ inline unsigned with_sign(unsigned bits, float score, float bar) {
   return __funnelshift_l(__float_as_uint(score - bar), bits, 1);
 }
@@ -221,9 +221,9 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
 
 }  // namespace
 
-void prepare_scan(const ScanShape& shape) {
+void prepare_scan(std::int64_t shared_bytes) {
   PYREDUND_CUDA_CALL(cudaFuncSetAttribute(scan_tiles_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                          static_cast<int>(shape.shared_bytes())));
+                                          static_cast<int>(shared_bytes)));
 }
 
 void scan_tiles(TileScan scan, const ScanShape& shape, cudaStream_t stream) {

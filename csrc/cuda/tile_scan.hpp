@@ -44,8 +44,9 @@ struct TileScan {
   Survivors survivors;
 };
 
-// Allows the kernel the shared memory of this shape, on the current device.
-void prepare_scan(const ScanShape& shape);
+// Allows the kernel all the shared memory that a block may have on the current device. What is allowed is the
+// process's, and searches of other shapes may be under way: it must be the same for all.
+void prepare_scan(std::int64_t shared_bytes);
 void scan_tiles(TileScan scan, const ScanShape& shape, cudaStream_t stream);
 
 }  // namespace pyredund::cuda

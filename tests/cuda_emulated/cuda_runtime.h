@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "fibers.hpp"
 
@@ -73,7 +74,9 @@ struct Memory {
   static std::size_t size() { return setting("PYREDUND_EMULATED_BYTES", std::size_t{1} << 30); }
 };
 inline Memory memory;
-inline std::map<const void*, std::size_t> allowed_shared;
+// Shared memory that kernels may take: a setting of the process, for each device.
+inline std::map<std::pair<int, const void*>, std::size_t> allowed_shared;
+inline thread_local int device = 0;  // the current one
 }  // namespace emulated
 
 inline thread_local dim3 blockIdx, blockDim, gridDim;
@@ -85,9 +88,16 @@ inline const char* cudaGetErrorString(cudaError_t error) {
 inline const char* cudaGetErrorName(cudaError_t error) {
   return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "emulated";
 }
-inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
-inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  return *count = static_cast<int>(emulated::setting("PYREDUND_EMULATED_DEVICES", 1)), cudaSuccess;
+}
+inline cudaError_t cudaGetDevice(int* device) { return *device = emulated::device, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) {
+  int count = 0;
+  cudaGetDeviceCount(&count);
+  if (device < 0 || device >= count) return cudaErrorInvalidValue;
+  return emulated::device = device, cudaSuccess;
+}
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) { return *properties = {}, cudaSuccess; }
 struct cudaPointerAttributes {
   int device = 0;
@@ -137,15 +147,20 @@ inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaS
 template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
   if (bytes > emulated::kSharedBytes) return cudaErrorInvalidValue;
-  emulated::allowed_shared[reinterpret_cast<const void*>(kernel)] = static_cast<std::size_t>(bytes);
+  const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
+  emulated::allowed_shared[{emulated::device, reinterpret_cast<const void*>(kernel)}] = static_cast<std::size_t>(bytes);
   return cudaSuccess;
 }
 
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* shape, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  const auto found = emulated::allowed_shared.find(reinterpret_cast<const void*>(kernel));
-  const std::size_t allowed = found == emulated::allowed_shared.end() ? 48 << 10 : found->second;
+  std::size_t allowed = 48 << 10;
+  {
+    const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
+    const auto found = emulated::allowed_shared.find({emulated::device, reinterpret_cast<const void*>(kernel)});
+    if (found != emulated::allowed_shared.end()) allowed = found->second;
+  }
   if (shape->dynamicSmemBytes > allowed || shape->blockDim.x > 1024 || shape->blockDim.x % 32 != 0) {
     emulated::failure() = "a launch that no device takes";
     return cudaErrorInvalidValue;
