@@ -29,20 +29,10 @@ __device__ inline void fetch_tile(unsigned char* to, const __half* from, std::in
   }
 }
 
-__device__ inline void clear(Scores& scores) {
-#pragma unroll
-  for (int m = 0; m < kRowParts; ++m) {
-#pragma unroll
-    for (int n = 0; n < kColumnParts; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) scores[m][n][i] = 0.0f;
-    }
-  }
-}
-
-// Adds the products of some slices. What is multiplied next is loaded meanwhile: the rows of the next slice while this
-// one's are multiplied, and two groups of eight columns while the two before them are.
-template <int kSlices>
+// Adds the products of some slices; where `kFresh`, there is nothing to add them to yet. What is multiplied next is
+// loaded meanwhile: the rows of the next slice while this one's are multiplied, and two groups of eight columns while
+// the two before them are.
+template <int kSlices, bool kFresh>
 __device__ inline void multiply_slices(Scores& scores, const unsigned char* rows, const unsigned char* columns,
                                        int first, int lane) {
   constexpr int kPairs = kColumnParts / 2;
@@ -70,8 +60,13 @@ __device__ inline void multiply_slices(Scores& scores, const unsigned char* rows
       if (slice + 1 < kSlices) load_rows(slice + 1, pair);
 #pragma unroll
       for (int m = 0; m < kRowParts; ++m) {
-        multiply_add(scores[m][2 * pair], a[slice % 2][m], b[pair % 2][0], b[pair % 2][1]);
-        multiply_add(scores[m][2 * pair + 1], a[slice % 2][m], b[pair % 2][2], b[pair % 2][3]);
+        if (kFresh && slice == 0) {
+          multiply(scores[m][2 * pair], a[0][m], b[pair % 2][0], b[pair % 2][1]);
+          multiply(scores[m][2 * pair + 1], a[0][m], b[pair % 2][2], b[pair % 2][3]);
+        } else {
+          multiply_add(scores[m][2 * pair], a[slice % 2][m], b[pair % 2][0], b[pair % 2][1]);
+          multiply_add(scores[m][2 * pair + 1], a[slice % 2][m], b[pair % 2][2], b[pair % 2][3]);
+        }
       }
     }
   }
@@ -79,14 +74,20 @@ __device__ inline void multiply_slices(Scores& scores, const unsigned char* rows
 
 // The same for the first `slices` of a chunk: usually all.
 __device__ inline void multiply_chunk(Scores& scores, const unsigned char* rows, const unsigned char* columns,
-                                      int slices, int lane) {
+                                      int slices, bool fresh, int lane) {
   constexpr int kAll = static_cast<int>(kChunk / kSlice);
   if (slices == kAll) {
-    multiply_slices<kAll>(scores, rows, columns, 0, lane);
-  } else {
-#pragma unroll 1
-    for (int slice = 0; slice < slices; ++slice) multiply_slices<1>(scores, rows, columns, slice, lane);
+    if (fresh) {
+      multiply_slices<kAll, true>(scores, rows, columns, 0, lane);
+    } else {
+      multiply_slices<kAll, false>(scores, rows, columns, 0, lane);
+    }
+    return;
   }
+  int slice = 0;
+  if (fresh) multiply_slices<1, true>(scores, rows, columns, slice++, lane);
+#pragma unroll 1
+  for (; slice < slices; ++slice) multiply_slices<1, false>(scores, rows, columns, slice, lane);
 }
 
 }  // namespace pyredund::cuda

@@ -167,7 +167,6 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
   };
 
   Scores scores;
-  clear(scores);
   Line column_bars;
   WaitingPairs::Places places;
   WaitingPairs waiting(places);
@@ -194,7 +193,7 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
             shape.resident ? resident + chunk * kTileBytes : stage + 2 * kTileBytes + 2 * kBarBytes;
         const int slices = chunk + 1 == scan.chunks ? scan.last_slices : static_cast<int>(kChunk / kSlice);
         multiply_chunk(scores, rows + part_row * kRowBytes, stage + side * kTileBytes + part_column * kRowBytes, slices,
-                       lane);
+                       chunk == 0, lane);
         // Read while the stage is there; those of a chunk that is not the last mean nothing, and are not used.
         read_bars(column_bars, reinterpret_cast<const float*>(stage + 2 * kTileBytes + side * kBarBytes) + part_column,
                   lane);
@@ -210,7 +209,6 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
                           scan.symmetric && block == run.row_block};
           test_scores(scan, part, scores, row_bars + part_row, column_bars, lane, waiting);
         }
-        clear(scores);
         complete = false;
         ++pair;
       }

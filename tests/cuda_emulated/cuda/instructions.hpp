@@ -90,4 +90,9 @@ inline void multiply_add(float (&sum)[4], const std::uint32_t (&a)[4], std::uint
   }
 }
 
+inline void multiply(float (&sum)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  for (float& one : sum) one = 0.0f;
+  multiply_add(sum, a, b0, b1);
+}
+
 }  // namespace pyredund::cuda
