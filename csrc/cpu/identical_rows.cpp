@@ -11,6 +11,8 @@
 namespace pyredund::cpu {
 namespace {
 
+constexpr std::int64_t kAtOnce = 32;  // rows whose slots are fetched together
+
 std::uint64_t hash_row(const float* row, std::int64_t stride) {
   // Two independent chains of multiply and shift keep the multiplier busy; `stride` is a multiple of 8
   // floats.
@@ -50,21 +52,29 @@ std::int64_t collapse_identical_rows(float* data, std::int64_t rows, std::int64_
     return std::memcmp(other, row, row_bytes) == 0;
   };
   std::int64_t n_unique = 0;
-  for (std::int64_t i = 0; i < rows; ++i) {
-    if (i % 256 == 0) check(watch);
-    const float* row = data + i * stride;
-    const std::uint64_t hash = hash_row(row, stride);
-    const auto upper = static_cast<std::uint32_t>(hash >> 32);
-    std::size_t at = hash & (n_slots - 1);
-    while (slots[at].cls >= 0 && (slots[at].hash != upper || !is_class(row, slots[at].cls))) {
-      at = (at + 1) & (n_slots - 1);
+  std::uint64_t hashes[kAtOnce];
+  for (std::int64_t first = 0; first < rows; first += kAtOnce) {
+    check(watch);
+    const std::int64_t end = std::min(rows, first + kAtOnce);
+    for (std::int64_t i = first; i < end; ++i) {  // slots are on their way before they are needed
+      hashes[i - first] = hash_row(data + i * stride, stride);
+      __builtin_prefetch(&slots[hashes[i - first] & (n_slots - 1)], 1);
     }
-    if (slots[at].cls < 0) {
-      slots[at] = {static_cast<std::int32_t>(n_unique), upper};
-      if (n_unique != i) std::memcpy(data + n_unique * stride, row, row_bytes);
-      ++n_unique;
+    for (std::int64_t i = first; i < end; ++i) {
+      const float* row = data + i * stride;
+      const std::uint64_t hash = hashes[i - first];
+      const auto upper = static_cast<std::uint32_t>(hash >> 32);
+      std::size_t at = hash & (n_slots - 1);
+      while (slots[at].cls >= 0 && (slots[at].hash != upper || !is_class(row, slots[at].cls))) {
+        at = (at + 1) & (n_slots - 1);
+      }
+      if (slots[at].cls < 0) {
+        slots[at] = {static_cast<std::int32_t>(n_unique), upper};
+        if (n_unique != i) std::memcpy(data + n_unique * stride, row, row_bytes);
+        ++n_unique;
+      }
+      class_of[i] = slots[at].cls;
     }
-    class_of[i] = slots[at].cls;
   }
   return n_unique;
 }
