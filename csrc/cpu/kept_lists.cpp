@@ -64,16 +64,21 @@ KeptLists::List KeptLists::list(std::int32_t i) const {
 
 Neighbor KeptLists::nearest(std::int32_t i, std::int32_t but) {
   for (;;) {
-    const List row = list(i);
-    std::int32_t& first = first_[i];
-    while (first < row.length && !is_kept(row.id(first))) ++first;
-    for (std::int64_t at = first; at < row.length; ++at) {
-      const std::int32_t id = row.id(at);
-      if (is_kept(id) && id != but && id != i) return {id, row.similarities[at]};
-    }
-    if (is_complete(i)) return {-1, -1.0f};
+    const Neighbor found = listed(i, but);
+    if (found.id != kNotListed) return found;
     renew(i);
   }
+}
+
+Neighbor KeptLists::listed(std::int32_t i, std::int32_t but) {
+  const List row = list(i);
+  std::int32_t& first = first_[i];
+  while (first < row.length && !is_kept(row.id(first))) ++first;
+  for (std::int64_t at = first; at < row.length; ++at) {
+    const std::int32_t id = row.id(at);
+    if (is_kept(id) && id != but && id != i) return {id, row.similarities[at]};
+  }
+  return {is_complete(i) ? -1 : kNotListed, -1.0f};
 }
 
 void KeptLists::for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit,

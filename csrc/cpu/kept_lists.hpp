@@ -39,6 +39,12 @@ class KeptLists {
   // The first kept row in the ranking of row i, other than i and `but`.
   Neighbor nearest(std::int32_t i, std::int32_t but = -1);
 
+  // Whether the two nearest of row i can be told from its list, without a search; threads may ask of different rows.
+  bool tells_two(std::int32_t i) {
+    const Neighbor one = listed(i, -1);
+    return one.id == -1 || (one.id >= 0 && listed(i, one.id).id != kNotListed);
+  }
+
   // Visits the kept rows that are exactly as similar to row i as `similarity`, that of its nearest kept row: those in
   // its list, and then, if the tie may go on beyond the list and `enough` says no, all. Ids beyond are higher.
   void for_each_tied(std::int32_t i, float similarity, const std::function<void(std::int32_t)>& visit,
@@ -59,6 +65,9 @@ class KeptLists {
     std::vector<float> similarities;
   };
 
+  static constexpr std::int32_t kNotListed = -2;
+
+  Neighbor listed(std::int32_t i, std::int32_t but);  // as nearest; kNotListed where the list has no more
   bool is_kept(std::int64_t i) const { return kept_[i] > 0; }
   bool is_complete(std::int32_t i) const { return (state_[i] & kComplete) != 0; }
   bool lists_all(std::int32_t i) const;

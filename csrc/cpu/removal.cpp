@@ -1,10 +1,12 @@
 #include "cpu/removal.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 
 #include "cpu/kept_lists.hpp"
 #include "cpu/similarity_units.hpp"
+#include "thread_team.hpp"
 
 namespace pyredund::cpu {
 namespace {
@@ -46,20 +48,15 @@ class Removal {
     log_.costs.reserve(static_cast<std::size_t>(n_remove));
     log_.moved_ptr.reserve(static_cast<std::size_t>(n_remove + 1));
     for (std::int32_t c = 0; c < n_classes_; ++c) live_[c] = classes.size(c);
-    heap_.reserve(static_cast<std::size_t>(n_classes_));
-    for (std::int32_t c = 0; c < n_classes_; ++c) {
-      if (c % 4096 == 0) check(watch);
-      if (!classes.may_go(c, 0)) continue;
-      // Or else every candidate would come up once to learn what it costs.
-      heap_.push_back({live_[c] == 1 ? cost_of(c) : 0, second_similarity(c), c});
-    }
-    std::make_heap(heap_.begin(), heap_.end(), GoesLater{*this});
+    find_candidates(plan.n_threads);
+    batch_ = std::max(n_remove + n_remove / 4, n_classes_ / 16);
   }
 
   RemovalLog run(std::int64_t n_remove) {
     watch_.total = n_remove;
     while (static_cast<std::int64_t>(log_.removed.size()) < n_remove) {
       check(watch_);
+      while (!later_.empty() && (heap_.empty() || heap_.front().cost > highest_)) bring_more();
       std::pop_heap(heap_.begin(), heap_.end(), GoesLater{*this});
       Candidate& next = heap_.back();
       const std::int64_t cost = live_[next.cls] > 1 ? 0 : cost_of(next.cls);
@@ -102,6 +99,44 @@ class Removal {
       return row_a < row_b;
     }
   };
+
+  // Costs are looked up here, or else every candidate would come up once to learn its own.
+  Candidate candidate_of(std::int32_t c) { return {live_[c] == 1 ? cost_of(c) : 0, second_similarity(c), c}; }
+
+  void find_candidates(int n_threads) {
+    constexpr std::int32_t kNone = -1, kUnknown = -2;
+    later_.resize(static_cast<std::size_t>(n_classes_));
+    run_parts(n_classes_, n_threads, [&](int, std::int64_t begin, std::int64_t end) {
+      for (auto c = static_cast<std::int32_t>(begin); c < end; ++c) {
+        if (c % 4096 == 0) check(watch_);
+        const bool may_go = classes_.may_go(c, 0);
+        later_[c] = may_go && lists_.tells_two(c) ? candidate_of(c) : Candidate{0, 0.0f, may_go ? kUnknown : kNone};
+      }
+    });
+    for (std::int32_t c = 0; c < n_classes_; ++c) {
+      if (later_[c].cls == kUnknown) later_[c] = candidate_of(c);
+    }
+    later_.erase(std::remove_if(later_.begin(), later_.end(), [](const Candidate& one) { return one.cls == kNone; }),
+                 later_.end());
+  }
+
+  // Puts the cheapest of those that wait into the heap, with all that cost the same: those that stay behind cost more
+  // than `highest_`. A heap of few is walked in near memory.
+  void bring_more() {
+    const auto cheaper = [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; };
+    const auto batch = static_cast<std::ptrdiff_t>(batch_);
+    if (batch < static_cast<std::ptrdiff_t>(later_.size())) {
+      std::nth_element(later_.begin(), later_.begin() + batch, later_.end(), cheaper);
+      highest_ = later_[static_cast<std::size_t>(batch)].cost;
+    } else {
+      highest_ = std::numeric_limits<std::int64_t>::max();
+    }
+    const auto stay =
+        std::partition(later_.begin(), later_.end(), [this](const Candidate& one) { return one.cost > highest_; });
+    heap_.insert(heap_.end(), stay, later_.end());
+    later_.erase(stay, later_.end());
+    std::make_heap(heap_.begin(), heap_.end(), GoesLater{*this});
+  }
 
   bool has_identical_rows() const { return classes_.member_ptr != nullptr; }
   std::int32_t gone(std::int32_t c) const { return classes_.size(c) - live_[c]; }
@@ -203,8 +238,11 @@ class Removal {
   KeptLists lists_;
   std::vector<std::int32_t> first_served_;  // classes without a live row, linked behind the class that serves them
   std::vector<Served> served_;
-  std::vector<Candidate> heap_;  // one candidate a class
-  std::vector<Move> moves_;      // of one step
+  std::int64_t batch_ = 0;  // candidates that come into the heap together
+  std::int64_t highest_ = std::numeric_limits<std::int64_t>::min();
+  std::vector<Candidate> later_;  // one candidate a class, here or in the heap
+  std::vector<Candidate> heap_;
+  std::vector<Move> moves_;  // of one step
   RemovalLog log_;
   Watch& watch_;
 };
