@@ -15,8 +15,11 @@ import numpy as np
 
 import pyredund
 from pyredund import _core
-from pyredund._device import insertion_on_gpu, removal_on_gpu, why_no_cuda
+from pyredund._device import insertion_on_gpu, why_no_cuda
 from pyredund._engine import Engine
+from pyredund._inputs import row_source
+from pyredund._removal import removal_by_rounds
+from pyredund._unit_rows import unit_rows
 
 SIZES = [  # rows, coordinates, k
     (60_000, 64, 32),
@@ -115,12 +118,14 @@ def selector_lines(x: Any, graph: pyredund.NeighborGraph, k: int, torch: Any) ->
     n_edges = len(pyredund.radius_graph(x, threshold, device="cuda").indices)
     lines = [f"{n:9,} {dim:4} {'':4} {taken:11.4f} radius_graph(threshold={threshold:.4f}), {n_edges:,} edges"]
     counts: list[dict[str, int]] = []
-    engine = replace(Engine.resolve(), device="cuda", count=counts.append)
+    engine = replace(Engine.resolve(), device="cuda", count=lambda of: counts.append(of) if "rounds" in of else None)
     lists, none = (graph.indptr, graph.indices, graph.similarities), np.empty(0, dtype=np.int32)
     n_remove = n - round(0.9 * n)
 
+    rows = unit_rows("embeddings", row_source("embeddings", x), engine)
+
     def remove() -> Any:
-        return removal_on_gpu(graph, None, None, None, n_remove, engine)
+        return removal_by_rounds(rows, graph, None, None, None, n_remove, engine)
 
     on_gpu, log = seconds(remove, torch, 1), remove()
     start = time.perf_counter()

@@ -50,7 +50,10 @@ from dataclasses import replace
 import numpy as np
 import pyredund
 import pyredund._engine
-from pyredund._device import insertion_on_gpu, removal_on_gpu
+from pyredund._device import insertion_on_gpu
+from pyredund._inputs import row_source
+from pyredund._removal import removal_by_rounds
+from pyredund._unit_rows import unit_rows
 
 rng = np.random.default_rng(0)
 near = np.ones((600, 40)) + 1e-4 * rng.normal(size=(600, 40))
@@ -66,8 +69,9 @@ for x in (rng.normal(size=(700, 70)), near, rng.integers(-1, 2, size=(300, 3))):
     weights = np.ones(len(x), dtype=np.int64)
     engine = replace(pyredund._engine.Engine.resolve(), device="cuda")
     insertion_on_gpu(lists, weights, len(x) // 2, engine)
-    ones, zeros = np.ones(len(x), dtype=np.int32), np.zeros(len(x), dtype=np.int32)
-    removal_on_gpu(pyredund.knn_graph(x, 9), ones, zeros, weights, len(x) // 10, engine)
+    rows = unit_rows("embeddings", row_source("embeddings", x), engine)
+    if rows.class_of is None:
+        removal_by_rounds(rows, pyredund.knn_graph(x, 9), None, None, None, len(x) // 10, engine)
 PY
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 for tool in memcheck racecheck synccheck initcheck; do

@@ -79,20 +79,25 @@ py::object similar_pairs(const Array<float>& rows, const std::optional<Array<flo
   return as_tuple(std::move(pairs));
 }
 
-// The log, and the number of rounds, or None where a list ran out.
-py::object removal(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
-                   const Array<float>& similarities, const Array<std::int32_t>& removable,
-                   const Array<std::int32_t>& priority, const Array<std::int64_t>& weights, std::int64_t n_remove,
-                   int device, const py::object& progress) {
+// The log, or rows whose lists are too short for it, and the number of rounds.
+py::tuple removal(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                  const Array<float>& similarities, const Array<std::int32_t>& longer_rows,
+                  const Array<std::int64_t>& longer_indptr, const Array<std::int32_t>& longer_indices,
+                  const Array<float>& longer_similarities, const Array<std::int32_t>& removable,
+                  const Array<std::int32_t>& priority, const Array<std::int64_t>& weights, std::int64_t n_remove,
+                  int device, const py::object& progress) {
   const NeighborGraph graph = view_graph(indptr, indices, similarities);
+  const cuda::LongerLists longer{longer_rows.size(), longer_rows.data(), longer_indptr.data(), longer_indices.data(),
+                                 longer_similarities.data()};
   const std::int32_t* const can_go = removable.data();
   const std::int32_t* const rank = priority.data();
   const std::int64_t* const weight = weights.data();
   cuda::RemovalByRounds log;
-  run_interruptibly(progress,
-                    [&](Watch& watch) { log = cuda::removal(graph, can_go, rank, weight, n_remove, device, watch); });
-  if (!log.complete) return py::none();
+  run_interruptibly(progress, [&](Watch& watch) {
+    log = cuda::removal(graph, longer, can_go, rank, weight, n_remove, device, watch);
+  });
   const std::int64_t rounds = log.rounds;
+  if (!log.worn.empty()) return py::make_tuple(moved(std::move(log.worn)), rounds);
   return py::make_tuple(as_dict(std::move(log)), rounds);
 }
 
@@ -213,8 +218,9 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
       .def("similar_pairs", &similar_pairs_of_units, arg("threshold"), arg("most"), arg("plain"), arg("most_bytes"),
            arg("progress"));
   module.def("removal", &removal, arg("indptr").noconvert(), arg("indices").noconvert(),
-             arg("similarities").noconvert(), arg("removable").noconvert(), arg("priority").noconvert(),
-             arg("weights").noconvert(), arg("n_remove"), arg("device"), arg("progress"));
+             arg("similarities").noconvert(), arg("longer_rows").noconvert(), arg("longer_indptr").noconvert(),
+             arg("longer_indices").noconvert(), arg("longer_similarities").noconvert(), arg("removable").noconvert(),
+             arg("priority").noconvert(), arg("weights").noconvert(), arg("n_remove"), arg("device"), arg("progress"));
   module.def("insertion", &insertion, arg("indptr").noconvert(), arg("indices").noconvert(),
              arg("similarities").noconvert(), arg("one_way_indptr").noconvert(), arg("one_way_rows").noconvert(),
              arg("one_way_similarities").noconvert(), arg("weights").noconvert(), arg("n_pick"), arg("device"),

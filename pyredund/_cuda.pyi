@@ -80,13 +80,17 @@ def removal(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
     similarities: NDArray[np.float32],
+    longer_rows: NDArray[np.int32],
+    longer_indptr: NDArray[np.int64],
+    longer_indices: NDArray[np.int32],
+    longer_similarities: NDArray[np.float32],
     removable: NDArray[np.int32],
     priority: NDArray[np.int32],
     weights: NDArray[np.int64],
     n_remove: int,
     device: int,
     progress: _Progress | None,
-) -> tuple[_RemovalLog, int] | None: ...
+) -> tuple[_RemovalLog | NDArray[np.int32], int]: ...
 def insertion(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -85,29 +86,75 @@ def pairs_on_gpu(
     return found
 
 
+@dataclass(frozen=True)
+class LongerLists:
+    """Lists that take the place of some rows' in a graph; of several for a row, the last.
+
+    Parameters
+    ----------
+    rows : ndarray of int32
+        Whose they are.
+    lengths : ndarray of int64
+        How long they are.
+    indices, similarities : ndarray of int32, ndarray of float32
+        The lists, one behind the other.
+    """
+
+    rows: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    similarities: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> LongerLists:
+        ids, similarities = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        return cls(ids, np.empty(0, dtype=np.int64), ids, similarities)
+
+    def and_these(self, rows: NDArray[np.int32], lists: tuple[NDArray[np.int32], NDArray[np.float32]]) -> LongerLists:
+        """These lists, and those that arrays of shape (len(rows), k) hold."""
+        indices, similarities = lists
+        return LongerLists(
+            np.concatenate([self.rows, rows]),
+            np.concatenate([self.lengths, np.full(len(rows), indices.shape[1], dtype=np.int64)]),
+            np.concatenate([self.indices, indices.ravel()]),
+            np.concatenate([self.similarities, similarities.ravel()]),
+        )
+
+
 def removal_on_gpu(
     graph: NeighborGraph,
+    longer: LongerLists,
     removable: NDArray[np.int32] | None,
     priority: NDArray[np.int32] | None,
     weights: NDArray[np.int64] | None,
     n_remove: int,
     engine: Engine,
-) -> _core._RemovalLog | None:
-    """The log of the CPU's removal, for rows of which no two are identical; None where a list runs out."""
+) -> _core._RemovalLog | NDArray[np.int32]:
+    """The log of the CPU's removal, where no two rows are identical; or rows whose lists are too short for it."""
     assert _cuda is not None, "check_device has seen to it"
     lists = graph.indptr, graph.indices, graph.similarities
+    indptr = np.concatenate([[0], np.cumsum(longer.lengths)]).astype(np.int64)
     removable = np.ones(graph.n_rows, dtype=np.int32) if removable is None else removable
     priority = np.zeros(graph.n_rows, dtype=np.int32) if priority is None else priority
     weights = np.ones(graph.n_rows, dtype=np.int64) if weights is None else weights
     with engine.reporting("removal on the GPU") as report:
-        found: tuple[_core._RemovalLog, int] | None = _cuda.removal(
-            *lists, removable, priority, weights, n_remove, 0, report
+        found: _core._RemovalLog | NDArray[np.int32]
+        found, rounds = _cuda.removal(
+            *lists,
+            longer.rows,
+            indptr,
+            longer.indices,
+            longer.similarities,
+            removable,
+            priority,
+            weights,
+            n_remove,
+            0,
+            report,
         )
-    if found is None:
-        return None
     if engine.count is not None:
-        engine.count({"rounds": found[1]})
-    return found[0]
+        engine.count({"rounds": rounds})
+    return found
 
 
 def insertion_on_gpu(

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyredund import _core
-from pyredund._device import removal_on_gpu
+from pyredund._device import LongerLists, removal_on_gpu
 from pyredund._engine import Engine
+from pyredund._knn_graph import query
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
+LONGEST = 1024  # neighbours of a list on the GPU: its quick search finds no more
+MORE_EDGES = 1 << 20  # that lists may be longer by, or by as many as there are
 ROWS_AT_ONCE = 1 << 16  # so that what is looked up for rows takes no memory beside what is made of it
 
 
@@ -89,7 +92,7 @@ def removal(
         removable = (rows.counts - np.bincount(of_forced, minlength=rows.n_distinct)).astype(np.int32)
     log: _core._RemovalLog | None = None
     if engine.device == "cuda" and engine.cuda_selectors and rows.class_of is None:
-        log = removal_on_gpu(graph, removable, priority, weights, n_remove, engine)
+        log = removal_by_rounds(rows, graph, removable, priority, weights, n_remove, engine)
     if log is None:
         member_ptr, members = None, None
         if rows.class_of is not None:
@@ -125,6 +128,48 @@ def removal(
         np.arange(rows.n_rows, dtype=np.int32) if rows.class_of is None else rows.class_of,
     )
     return history, log["costs"]
+
+
+def removal_by_rounds(
+    rows: UnitRows,
+    graph: NeighborGraph,
+    removable: NDArray[np.int32] | None,
+    priority: NDArray[np.int32] | None,
+    weights: NDArray[np.int64] | None,
+    n_remove: int,
+    engine: Engine,
+) -> _core._RemovalLog | None:
+    """The log of a removal on a GPU, of rows of which no two are identical; None where the CPU has to do it.
+
+    A list has to hold two kept rows to the end. Where one does not, all that come close to that are made longer, and
+    the removal starts again; it takes a few rounds only.
+    """
+    longer, lengths = LongerLists.none(), np.diff(graph.indptr)
+    most = max(len(graph.indices), MORE_EDGES)
+    while True:
+        found = removal_on_gpu(graph, longer, removable, priority, weights, n_remove, engine)
+        if isinstance(found, dict):
+            return found
+        found = found[lengths[found] < rows.n_rows - 1]
+        length = min(rows.n_rows - 1, 4 * max(1, int(lengths[found].max(initial=0))))
+        if not len(found) or length > LONGEST or len(longer.indices) + length * len(found) > most:
+            return None
+        lists = query(rows.gathered(found, engine), rows.matrix, rows.dim, length, engine.quiet(), found)
+        if not _continue(graph, found, lists[0]):
+            return None
+        longer = longer.and_these(found, lists)
+        lengths[found] = length
+
+
+def _continue(graph: NeighborGraph, rows: NDArray[np.int32], lists: NDArray[np.int32]) -> bool:
+    """Whether lists begin as the graph's do, which they replace: those of a graph made by others may not."""
+    begin, end = graph.indptr[rows], graph.indptr[rows + 1]
+    places = np.arange(lists.shape[1])
+    listed = places < (end - begin)[:, None]
+    if not listed.any():
+        return True
+    own = graph.indices[np.minimum(begin[:, None] + places, len(graph.indices) - 1)]
+    return bool((own[listed] == lists[listed]).all())
 
 
 def _put_in_order_of_going(

@@ -14,10 +14,10 @@ from exact_graphs import AWKWARD, bytes_of, units
 
 import pyredund
 from pyredund import _core
-from pyredund._device import insertion_on_gpu, removal_on_gpu
+from pyredund._device import insertion_on_gpu
 from pyredund._engine import Engine
 from pyredund._knn_graph import search_distinct
-from pyredund._removal import removal
+from pyredund._removal import removal, removal_by_rounds
 
 
 def graphs_are_equal(a: pyredund.NeighborGraph, b: pyredund.NeighborGraph) -> bool:
@@ -100,27 +100,49 @@ def test_removal_has_the_same_log(data: str, k: int, tensor_engine: Engine) -> N
             on_cpu, costs = removal(rows, graph, n_keep, priority, forced, weights, Engine.resolve(1))
             removable = np.ones(n, dtype=np.int32)
             removable[forced] = 0
-            log = removal_on_gpu(graph, removable, priority, weights, n - n_keep, tensor_engine)
-            if log is None:  # a list ran out
+            log = removal_by_rounds(rows, graph, removable, priority, weights, n - n_keep, tensor_engine)
+            if log is None:  # a list of all rows ran out
+                assert n_keep < 3
                 continue
             n_compared += 1
             assert log["removed"].tolist() == on_cpu.removed.tolist()
             assert log["costs"].tolist() == costs.tolist()
             for name in ("moved_ptr", "moved", "nearest", "similarities"):
                 assert log[name].tolist() == getattr(on_cpu, name).tolist()
-    assert n_compared >= 4 or k < 20
+    assert n_compared >= 6
 
 
-def test_removal_says_when_a_list_runs_out(tensor_engine: Engine) -> None:
+def test_lists_that_run_out_become_longer(tensor_engine: Engine) -> None:
     x = np.random.default_rng(4).normal(size=(60, 5))
-    ones, priority = np.ones(60, dtype=np.int32), np.zeros(60, dtype=np.int32)
-    weights = np.ones(60, dtype=np.int64)
-    graphs = [pyredund.radius_graph(x, 0.9), pyredund.radius_graph(np.eye(60), 0.5), pyredund.knn_graph(x, 1)]
-    assert min(np.diff(graph.indptr).min() for graph in graphs) == 0
-    for graph in graphs:  # rows with one neighbour or none
-        assert removal_on_gpu(graph, ones, priority, weights, 3, tensor_engine) is None
-    assert removal_on_gpu(pyredund.knn_graph(x, 2), ones, priority, weights, 50, tensor_engine) is None
-    assert removal_on_gpu(pyredund.knn_graph(x, 30), ones, priority, weights, 3, tensor_engine) is not None
+    rows, runs = units(x), list[dict[str, int]]()
+    engine = replace(tensor_engine, count=lambda counts: runs.append(counts) if "rounds" in counts else None)
+    graphs = [pyredund.radius_graph(x, 0.9), pyredund.knn_graph(x, 1), pyredund.knn_graph(x, 2)]
+    assert np.diff(graphs[0].indptr).min() == 0
+    for graph in graphs:
+        for n_remove in (3, 50):
+            right, costs = removal(
+                rows, graph, 60 - n_remove, None, np.empty(0, dtype=np.int64), None, Engine.resolve(1)
+            )
+            runs.clear()
+            log = removal_by_rounds(rows, graph, None, None, None, n_remove, engine)
+            assert log is not None
+            assert len(runs) >= 2
+            assert log["removed"].tolist() == right.removed.tolist()
+            assert log["costs"].tolist() == costs.tolist()
+            assert log["moved"].tolist() == right.moved.tolist()
+    runs.clear()
+    assert removal_by_rounds(rows, pyredund.knn_graph(x, 30), None, None, None, 3, engine) is not None
+    assert len(runs) == 1
+
+
+def test_removal_leaves_to_the_cpu_what_lists_cannot_say(tensor_engine: Engine) -> None:
+    x = np.random.default_rng(4).normal(size=(60, 5))
+    rows, graph = units(x), pyredund.knn_graph(x, 2)
+    assert removal_by_rounds(rows, graph, None, None, None, 59, tensor_engine) is None  # one is left, and no second
+    every_other = pyredund.knn_graph(x, 4).indices.reshape(60, 4)[:, 1::2].ravel()
+    falling = np.tile(np.array([0.6, 0.5], dtype=np.float32), 60)
+    foreign = pyredund.NeighborGraph(graph.indptr, every_other, falling, 60, 60)
+    assert removal_by_rounds(rows, foreign, None, None, None, 50, tensor_engine) is None
 
 
 @pytest.mark.parametrize("method", ["removal", "insertion"])

@@ -24,7 +24,8 @@ struct Move {
 // What the kernels work on, in device memory.
 struct State {
   std::int64_t n;
-  const std::int64_t* indptr;
+  const std::int64_t* begin;  // of each row's list, ...
+  const std::int64_t* end;    // ... and its end
   const std::int32_t* ids;
   const float* similarities;
   const std::int32_t* removable;
@@ -55,7 +56,7 @@ __device__ inline std::int64_t row_of_thread() {
 __global__ void begin_kernel(const State state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
-  const std::int64_t begin = state.indptr[i], length = state.indptr[i + 1] - begin;
+  const std::int64_t begin = state.begin[i], length = state.end[i] - begin;
   if (length < 2) atomicAdd(state.n_worn, 1u);
   state.is_kept[i] = 1;
   state.closest[i] = static_cast<std::int32_t>(i);
@@ -98,7 +99,7 @@ __global__ void compare_kernel(const State state, std::int64_t most_cost) {
   if (i >= state.n) return;
   std::int32_t last = state.closest[i];  // of the rows so far, the one that goes last
   if (guards(state, last, most_cost)) return;
-  for (std::int64_t place = state.place[i], end = state.indptr[i + 1]; place < end; ++place) {
+  for (std::int64_t place = state.place[i], end = state.end[i]; place < end; ++place) {
     const std::int32_t row = state.ids[place];
     if (state.is_kept[row] == 0) continue;
     const bool is_second = place == state.place[i];
@@ -137,7 +138,7 @@ __global__ void move_kernel(const State state) {
     const std::uint32_t at = atomicAdd(state.n_moves, 1u);
     if (at < state.most_moves) state.moves[at] = Move{a, static_cast<std::int32_t>(i), b, similarity};
   }
-  const std::int64_t end = state.indptr[i + 1];
+  const std::int64_t end = state.end[i];
   std::int64_t place = state.place[i] + 1;
   while (place < end && state.is_kept[state.ids[place]] == 0) ++place;
   state.place[i] = place;
@@ -149,16 +150,26 @@ __global__ void move_kernel(const State state) {
   state.next_similarity[i] = state.similarities[place];
 }
 
+// Rows with few kept rows left in their lists, for their lengths. Their numbers take the place of the closest rows,
+// which are no longer of use.
+__global__ void worn_kernel(const State state) {
+  const std::int64_t i = row_of_thread();
+  if (i >= state.n) return;
+  const std::int64_t length = state.end[i] - state.begin[i], few = length / 8 > 2 ? length / 8 : 2;
+  std::int64_t n_kept = 0;
+  for (std::int64_t place = state.begin[i]; place < state.end[i] && n_kept < few; ++place) {
+    n_kept += state.is_kept[state.ids[place]];
+  }
+  if (n_kept < few) state.closest[atomicAdd(state.n_moves, 1u)] = static_cast<std::int32_t>(i);
+}
+
 class Removal {
  public:
-  Removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
-          const std::int64_t* weights, int device, Watch& watch)
+  Removal(const NeighborGraph& graph, const LongerLists& longer, const std::int32_t* removable,
+          const std::int32_t* priority, const std::int64_t* weights, int device, Watch& watch)
       : n_(graph.n_rows), stream_(device), watch_(watch), arrays_(device, stream_.get(), watch) {
-    const std::int64_t n_edges = graph.indptr[n_];
     state_.n = n_;
-    state_.indptr = arrays_.sent(graph.indptr, n_ + 1);
-    state_.ids = arrays_.sent(graph.indices, n_edges);
-    state_.similarities = arrays_.sent(graph.similarities, n_edges);
+    send_lists(graph, longer);
     state_.removable = arrays_.sent(removable, n_);
     state_.priority = arrays_.sent(priority, n_);
     state_.weights = arrays_.sent(weights, n_);
@@ -186,15 +197,14 @@ class Removal {
     start(begin_kernel);
     std::uint32_t n_worn = 0;
     to_host(&n_worn, state_.n_worn, 4, stream_.get());
-    log_.complete = n_worn == 0;
-    if (!log_.complete) return std::move(log_);  // some rows have nothing to go over to
+    if (n_worn > 0) return worn_out();  // some rows have nothing to go over to
     for (std::int64_t count = 0; count < n_remove;) {
       const std::int64_t most_cost = cost_for(n_remove - count);
       for (std::int64_t before = -1; before != count; ++log_.rounds) {
         check(watch_);
         before = count;
-        count = remove_some(most_cost);
-        if (!log_.complete) return std::move(log_);
+        count = remove_some(most_cost, n_worn);
+        if (n_worn > 0) return worn_out();
         watch_.done = std::min(count, n_remove);
       }
     }
@@ -208,13 +218,45 @@ class Removal {
     launch(kernel, blocks_for(n_, kThreads), kThreads, 0, stream_.get(), state_, arguments...);
   }
 
+  void send_lists(const NeighborGraph& graph, const LongerLists& longer) {
+    const std::int64_t n_edges = graph.indptr[n_], n_more = longer.n > 0 ? longer.indptr[longer.n] : 0;
+    std::vector<std::int64_t> begin(graph.indptr, graph.indptr + n_), end(graph.indptr + 1, graph.indptr + n_ + 1);
+    for (std::int64_t l = 0; l < longer.n; ++l) {
+      begin[longer.rows[l]] = n_edges + longer.indptr[l];
+      end[longer.rows[l]] = n_edges + longer.indptr[l + 1];
+    }
+    state_.begin = arrays_.sent(begin.data(), n_);
+    state_.end = arrays_.sent(end.data(), n_);
+    auto* const ids = arrays_.room_for<std::int32_t>(n_edges + n_more);
+    auto* const similarities = arrays_.room_for<float>(n_edges + n_more);
+    upload(graph.indices, n_edges * 4, ids, stream_.get(), watch_);
+    upload(graph.similarities, n_edges * 4, similarities, stream_.get(), watch_);
+    upload(longer.indices, n_more * 4, ids + n_edges, stream_.get(), watch_);
+    upload(longer.similarities, n_more * 4, similarities + n_edges, stream_.get(), watch_);
+    state_.ids = ids;
+    state_.similarities = similarities;
+  }
+
+  RemovalByRounds worn_out() {
+    PYREDUND_CUDA_CALL(cudaMemsetAsync(state_.n_moves, 0, 4, stream_.get()));
+    start(worn_kernel);
+    std::uint32_t count = 0;
+    to_host(&count, state_.n_moves, 4, stream_.get());
+    RemovalByRounds found;
+    found.rounds = log_.rounds;
+    found.worn.resize(count);
+    to_host(found.worn.data(), state_.closest, static_cast<std::int64_t>(count) * 4, stream_.get());
+    std::sort(found.worn.begin(), found.worn.end());
+    return found;
+  }
+
   void find_costs() {
     start(clear_kernel);
     start(cost_kernel);
   }
 
   // One round; returns how many rows have gone in all.
-  std::int64_t remove_some(std::int64_t most_cost) {
+  std::int64_t remove_some(std::int64_t most_cost, std::uint32_t& n_worn) {
     find_costs();
     start(compare_kernel, most_cost);
     start(remove_kernel, most_cost);
@@ -222,7 +264,7 @@ class Removal {
     start(move_kernel);
     std::uint32_t counts[3];  // removed, moved in this round, worn
     to_host(counts, state_.n_removed, sizeof counts, stream_.get());
-    log_.complete = counts[2] == 0;
+    n_worn = counts[2];
     const std::size_t known = moves_.size();
     moves_.resize(known + counts[1]);
     to_host(moves_.data() + known, state_.moves, counts[1] * static_cast<std::int64_t>(sizeof(Move)), stream_.get());
@@ -242,9 +284,9 @@ class Removal {
     for (std::int64_t i = 0; i < n_; ++i) {
       if (is_kept[i] != 0 && removable[i] != 0) costs_.push_back(all[i]);
     }
-    if (costs_.empty()) throw std::logic_error("fewer rows can be removed than are to go");
-    const std::int64_t wanted =
-        std::min<std::int64_t>(count + count / 4 + 64, static_cast<std::int64_t>(costs_.size()));
+    const auto present = static_cast<std::int64_t>(costs_.size());
+    const std::int64_t wanted = std::min(count + count / 4 + 64, std::max(count, present - 2));  // lists need two
+    if (wanted > present) throw std::logic_error("fewer rows can be removed than are to go");
     const auto last = costs_.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
     std::nth_element(costs_.begin(), last, costs_.end());
     return *last;
@@ -306,11 +348,12 @@ class Removal {
 
 }  // namespace
 
-RemovalByRounds removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
-                        const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch) {
+RemovalByRounds removal(const NeighborGraph& graph, const LongerLists& longer, const std::int32_t* removable,
+                        const std::int32_t* priority, const std::int64_t* weights, std::int64_t n_remove, int device,
+                        Watch& watch) {
   if (graph.n_rows < 2) return {};
   const UseDevice use(device);
-  return Removal(graph, removable, priority, weights, device, watch).run(n_remove);
+  return Removal(graph, longer, removable, priority, weights, device, watch).run(n_remove);
 }
 
 }  // namespace pyredund::cuda

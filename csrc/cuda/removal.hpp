@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "neighbor_graph.hpp"
 #include "results.hpp"
@@ -8,9 +9,19 @@
 
 namespace pyredund::cuda {
 
+// Lists that take the place of some rows' in the graph; of several for a row, the last.
+struct LongerLists {
+  std::int64_t n = 0;
+  const std::int32_t* rows = nullptr;
+  const std::int64_t* indptr = nullptr;
+  const std::int32_t* indices = nullptr;
+  const float* similarities = nullptr;
+};
+
 struct RemovalByRounds : RemovalLog {
   std::int64_t rounds = 0;  // that it took
-  bool complete = true;     // false: a list held no second kept row, and nothing else is known
+  // Where a list held no second kept row: rows whose lists are worn out, or nearly. Nothing else is known then.
+  std::vector<std::int32_t> worn;
 };
 
 // As cpu::removal of distinct rows, one a class, with the same log, as long as every list holds two kept rows.
@@ -26,8 +37,10 @@ struct RemovalByRounds : RemovalLog {
 // before it, or behind it, that still stands between it and z. Removals in the order of the algorithm are its log.
 //
 // This is done for rows up to a cost that is raised until enough have gone. Where costs form a chain, a round takes one
-// row; lists that rows beyond the last that is wanted wear out are worn, too.
-RemovalByRounds removal(const NeighborGraph& graph, const std::int32_t* removable, const std::int32_t* priority,
-                        const std::int64_t* weights, std::int64_t n_remove, int device, Watch& watch);
+// row. Rows beyond the last that is wanted can wear out lists, too. Where a list is worn out, the caller makes it
+// longer, and all begins again: a row beyond a list's end may have gone when it should have waited.
+RemovalByRounds removal(const NeighborGraph& graph, const LongerLists& longer, const std::int32_t* removable,
+                        const std::int32_t* priority, const std::int64_t* weights, std::int64_t n_remove, int device,
+                        Watch& watch);
 
 }  // namespace pyredund::cuda
