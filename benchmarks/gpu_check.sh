@@ -33,7 +33,7 @@ python -c 'import pyredund; print(pyredund.__file__, pyredund.show_config())'
 
 step "tests on the GPU"
 attempt timeout 120 python -m pytest -q -p no:cacheprovider tests/test_cuda.py tests/test_cuda_selectors.py \
-  -k "gpu or driver or kernels"
+  tests/test_cuda_memory.py -k "gpu or driver or kernels"
 
 if python -c 'import sys; from pyredund import _core; sys.exit("avx512" not in _core.isas())'; then
   step "tests of AVX-512"

@@ -12,6 +12,7 @@ from emulated_cuda import OnDevice
 from exact_graphs import bytes_of, units
 
 import pyredund
+from pyredund import _device
 from pyredund._device import pairs_on_gpu
 from pyredund._device_array import DeviceArray, TorchMemory, device_array, pairs_of_device_array
 from pyredund._engine import Engine
@@ -202,6 +203,19 @@ def test_memory_is_asked_of_torch() -> None:
         memory.take(1001)
     assert asked == [(1000, 1, 77), (4096,), (1001, 1, 77)]
     assert memory.room() == 530
+
+
+def test_a_tensor_on_a_gpu_takes_memory_of_torch() -> None:
+    if reason := _device.why_no_cuda():
+        pytest.skip(reason)
+    torch = pytest.importorskip("torch")
+    x = torch.randn(20_000, 64, device="cuda")
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    here, there = pyredund.knn_graph(x, 32, device="cuda"), pyredund.knn_graph(x.cpu(), 32)
+    assert bytes_of(here) == bytes_of(there)
+    assert torch.cuda.max_memory_allocated() > before + 20_000 * 256 * 8  # lists of 256 pairs, at least
+    assert torch.cuda.memory_allocated() == before
 
 
 def test_torch_has_what_is_asked_of_it() -> None:
