@@ -68,14 +68,21 @@ def load(path: Path) -> ModuleType:
 
 def check_of_the_plan(folder: Path, source: Path | None = None) -> str:
     """What search_plan_check.cpp says of search_plan.hpp, or of another in its place."""
-    compiler = shutil.which(os.environ.get("CXX", "c++"))
-    if compiler is None or not (ROOT / "csrc").exists():
-        pytest.skip("there is no C++ compiler here, or no source")
     if source is not None:
         (folder / "cuda").mkdir()
         shutil.copy(source, folder / "cuda" / "search_plan.hpp")
-    check, program = ROOT / "tests" / "search_plan_check.cpp", folder / "check"
-    run(compiler, "-std=c++17", *WARNINGS, f"-I{folder}", f"-I{ROOT / 'csrc'}", check, "-o", program)
+    return check_of(folder, "search_plan_check.cpp")
+
+
+def check_of(folder: Path, name: str, *sources: str) -> str:
+    """What a program of C++ in tests says, with these sources; headers in `folder` come before those of csrc."""
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None or not (ROOT / "csrc").exists():
+        pytest.skip("there is no C++ compiler here, or no source")
+    tests, program = ROOT / "tests", folder / "check"
+    includes = [f"-I{path}" for path in (folder, tests / "cuda_emulated", ROOT / "csrc")]
+    flags = ["-std=c++17", "-O1", "-pthread", "-U_FORTIFY_SOURCE"]
+    run(compiler, *flags, *WARNINGS, *includes, tests / name, *(ROOT / source for source in sources), "-o", program)
     done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
     return done.stdout.strip()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from emulated_cuda import OnDevice
+from emulated_cuda import OnDevice, check_of
 from exact_graphs import bytes_of, units
 
 import pyredund
@@ -167,6 +168,11 @@ def test_pairs_of_rows_that_do_not_fit_come_in_parts(emulated: ModuleType, monke
     monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(300_000))
     rows = units(x)
     assert pairs_on_gpu(rows.matrix, None, 0.3, most, replace(Engine.resolve(1), device="cuda")) is None
+
+
+def test_much_is_downloaded_by_several_threads(tmp_path: Path) -> None:
+    sources = ["csrc/cuda/download.cpp", "csrc/cuda/device.cpp", "csrc/thread_team.cpp"]
+    assert check_of(tmp_path, "download_check.cpp", *sources) == "right"
 
 
 def test_memory_is_asked_of_torch() -> None:

@@ -44,6 +44,7 @@ pybind11_add_module(_cuda MODULE
   csrc/thread_team.cpp
   csrc/cuda/device.cpp
   csrc/cuda/device_units.cpp
+  csrc/cuda/download.cpp
   csrc/cuda/knn_graph.cpp
   csrc/cuda/memory.cpp
   csrc/cuda/radius_graph.cpp

@@ -1,11 +1,13 @@
 #include "cuda/knn_graph.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <optional>
 #include <vector>
 
 #include "cuda/device.hpp"
+#include "cuda/download.hpp"
 #include "cuda/host_pages.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/plain_knn.hpp"
@@ -47,8 +49,8 @@ void search_lists(const UnitRows& rows, const Columns& columns, const std::int32
   }
   pages.wait();
   more_pages.wait();
-  to_host(found.ids, ids.data(), bytes, stream);
-  to_host(found.similarities, similarities.data(), bytes, stream);
+  download(found.ids, ids.data(), bytes, stream, watch);
+  download(found.similarities, similarities.data(), bytes, stream, watch);
 }
 
 void search_at_once(const KnnTask& task, const SearchOptions& options, cudaStream_t stream, KnnCounts& counts,
@@ -174,10 +176,13 @@ void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, W
   const int n_devices = devices_for(task, options);
   if (n_devices == 1) return search_on_device(task, options, counts, watch);
   std::vector<KnnCounts> of_each(static_cast<std::size_t>(n_devices));
+  std::atomic<int> next{0};  // block: where the system refuses a thread, its device's share goes to the others
   run_team(n_devices, [&](int device) {
     SearchOptions here = options;
     here.device = device;
-    search_block(task, device, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
+    for (int block = next++; block < n_devices; block = next++) {
+      search_block(task, block, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
+    }
   });
   for (const KnnCounts& some : of_each) {
     counts.blocks += some.blocks;

@@ -137,6 +137,11 @@ inline cudaError_t cudaFree(void* data) {
   return cudaSuccess;
 }
 
+inline cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  return (*data = std::malloc(bytes)) != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFreeHost(void* data) { return std::free(data), cudaSuccess; }
+
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
   return std::memcpy(to, from, bytes), cudaSuccess;
 }
