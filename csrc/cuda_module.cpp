@@ -133,6 +133,7 @@ class PythonMemory : public cuda::Memory {
       owner_.attr("give")(reinterpret_cast<std::uintptr_t>(data));
     } catch (py::error_already_set& error) {
       error.discard_as_unraisable("pyredund's release of GPU memory");
+    } catch (...) {  // nothing may leave a destructor
     }
   }
   std::int64_t room() override {
@@ -230,5 +231,5 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
   module.def("unit_rows", &unit_rows, arg("address"), arg("element"), arg("rows"), arg("dim"), arg("row_stride"),
              arg("column_stride"), arg("device"), arg("stream"), arg("memory"));
   module.def("knn", &knn, arg("rows").noconvert(), arg("reference"), arg("excluded"), arg("indices").noconvert(),
-             arg("similarities").noconvert(), arg("device"), arg("plain"), arg("most_bytes"), arg("progress"));
+             arg("similarities").noconvert(), arg("devices"), arg("plain"), arg("most_bytes"), arg("progress"));
 }

@@ -69,7 +69,9 @@ class TorchMemory:
         """The address of that many bytes; MemoryError if there are none."""
         try:
             address: int = self._cuda.caching_allocator_alloc(n_bytes, self._device, self._stream)
-        except self._cuda.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch.OutOfMemoryError, which older ones have elsewhere
+                raise
             raise MemoryError(str(error)) from None
         return address
 
@@ -80,7 +82,10 @@ class TorchMemory:
     def room(self) -> int:
         """Bytes that torch has kept, and those that CUDA has left."""
         free, _ = self._cuda.mem_get_info(self._device)
-        kept: int = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
+        try:
+            kept: int = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
+        except RuntimeError:  # another allocator in torch's place, which does not say
+            kept = 0
         return int(free) + kept
 
 

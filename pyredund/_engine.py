@@ -46,6 +46,18 @@ def _cgroup_processors() -> int:
     return max(1, math.ceil(int(quota) / int(period)))
 
 
+def _count_in(variable: str) -> int | None:
+    """The positive integer that an environment variable holds; None if it holds nothing."""
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    try:
+        count = int(value)
+    except ValueError:
+        raise ValueError(f"{variable} must be an integer of at least 1, got {value!r}") from None
+    return check_int(variable, count, at_least=1)
+
+
 @dataclass(frozen=True)
 class Engine:
     """Settings of the compiled core.
@@ -69,7 +81,7 @@ class Engine:
     cuda_bytes : int
         Memory that a search may take on the GPU, beside the rows and the result; 0: what is free.
     cuda_devices : int
-        GPUs that share the rows of a search for neighbours; 0: as many as there are, where there is much to do.
+        GPUs that share the rows of a search for neighbours, the first ones, if there are so many.
     cuda_selectors : bool
         With "cuda", removal and insertion run on the GPU, too: not by themselves before they have been measured there.
     scratch : ScratchSpace, optional
@@ -89,7 +101,7 @@ class Engine:
     device: str = "cpu"
     plain_cuda: bool = False
     cuda_bytes: int = 0
-    cuda_devices: int = 0
+    cuda_devices: int = 1
     cuda_selectors: bool = False
     scratch: _core.ScratchSpace | None = None
     spare_bytes: int = SPARE_BYTES
@@ -98,15 +110,10 @@ class Engine:
     @classmethod
     def resolve(cls, n_threads: int | None = None, progress: bool | Progress = False, device: str = "cpu") -> Engine:
         """Fill in what the user left open; see `pyredund.show_config` for the environment variables."""
-        if n_threads is None and os.environ.get("PYREDUND_NUM_THREADS"):
-            try:
-                n_threads = int(os.environ["PYREDUND_NUM_THREADS"])
-            except ValueError:
-                value = os.environ["PYREDUND_NUM_THREADS"]
-                raise ValueError(f"PYREDUND_NUM_THREADS must be an integer of at least 1, got {value!r}") from None
-            check_int("PYREDUND_NUM_THREADS", n_threads, at_least=1)
-        elif n_threads is not None:
+        if n_threads is not None:
             n_threads = check_int("n_threads", n_threads, at_least=1)
+        else:
+            n_threads = _count_in("PYREDUND_NUM_THREADS")
         if not isinstance(progress, bool) and not callable(progress):
             raise TypeError(f"progress must be True, False or a callable (done, total), got {type(progress).__name__}")
         isa = os.environ.get("PYREDUND_ISA") or "auto"
@@ -116,6 +123,7 @@ class Engine:
             isa=isa,
             progress=progress,
             device=device,
+            cuda_devices=_count_in("PYREDUND_NUM_GPUS") or 1,
         )
 
     def large_floats(self, rows: int, columns: int) -> NDArray[np.float32]:
@@ -157,7 +165,8 @@ def show_config() -> dict[str, object]:
     """What pyredund was built with and will use on this machine.
 
     The environment variables ``PYREDUND_NUM_THREADS`` and ``PYREDUND_ISA`` change the number of threads and the
-    instruction set; neither changes any result.
+    instruction set, ``PYREDUND_NUM_GPUS`` how many GPUs share the rows of a large search (1 unless it says otherwise);
+    none of them changes any result.
 
     Returns
     -------
@@ -168,7 +177,7 @@ def show_config() -> dict[str, object]:
     Raises
     ------
     ValueError
-        If one of the two environment variables holds a value that cannot be used.
+        If one of these variables holds a value that cannot be used.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from pyredund._knn_graph import query
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
+STARTS = 12  # of a removal on the GPU: lists grow fourfold
 LONGEST = 1024  # neighbours of a list on the GPU: its quick search finds no more
 MORE_EDGES = 1 << 20  # that lists may be longer by, or by as many as there are
 ROWS_AT_ONCE = 1 << 16  # so that what is looked up for rows takes no memory beside what is made of it
@@ -142,34 +143,43 @@ def removal_by_rounds(
     """The log of a removal on a GPU, of rows of which no two are identical; None where the CPU has to do it.
 
     A list has to hold two kept rows to the end. Where one does not, all that come close to that are made longer, and
-    the removal starts again; it takes a few rounds only.
+    the removal starts again, a few times at most.
     """
     longer, lengths = LongerLists.none(), np.diff(graph.indptr)
     most = max(len(graph.indices), MORE_EDGES)
-    while True:
+    for _ in range(STARTS):
         found = removal_on_gpu(graph, longer, removable, priority, weights, n_remove, engine)
         if isinstance(found, dict):
             return found
-        found = found[lengths[found] < rows.n_rows - 1]
-        length = min(rows.n_rows - 1, 4 * max(1, int(lengths[found].max(initial=0))))
-        if not len(found) or length > LONGEST or len(longer.indices) + length * len(found) > most:
+        worn = found[lengths[found] < min(rows.n_rows - 1, LONGEST)]
+        if not len(worn):  # complete, or as long as they may become
             return None
-        lists = query(rows.gathered(found, engine), rows.matrix, rows.dim, length, engine.quiet(), found)
-        if not _continue(graph, found, lists[0]):
+        length = min(rows.n_rows - 1, LONGEST, 4 * max(1, int(lengths[worn].max())))
+        if len(longer.indices) + length * len(worn) > most:
             return None
-        longer = longer.and_these(found, lists)
-        lengths[found] = length
+        try:
+            lists = query(rows.gathered(worn, engine), rows.matrix, rows.dim, length, engine.quiet(), worn)
+        except MemoryError:  # the GPU's
+            return None
+        if not _continue(graph, worn, *lists):
+            return None
+        longer = longer.and_these(worn, lists)
+        lengths[worn] = length
+    return None
 
 
-def _continue(graph: NeighborGraph, rows: NDArray[np.int32], lists: NDArray[np.int32]) -> bool:
+def _continue(
+    graph: NeighborGraph, rows: NDArray[np.int32], indices: NDArray[np.int32], similarities: NDArray[np.float32]
+) -> bool:
     """Whether lists begin as the graph's do, which they replace: those of a graph made by others may not."""
     begin, end = graph.indptr[rows], graph.indptr[rows + 1]
-    places = np.arange(lists.shape[1])
+    places = np.arange(indices.shape[1])
     listed = places < (end - begin)[:, None]
     if not listed.any():
         return True
-    own = graph.indices[np.minimum(begin[:, None] + places, len(graph.indices) - 1)]
-    return bool((own[listed] == lists[listed]).all())
+    at = np.minimum(begin[:, None] + places, len(graph.indices) - 1)[listed]
+    same = (graph.indices[at] == indices[listed]) & (graph.similarities[at] == similarities[listed])
+    return bool(same.all())
 
 
 def _put_in_order_of_going(

@@ -17,7 +17,7 @@ from pyredund import _device
 from pyredund._device import pairs_on_gpu
 from pyredund._device_array import DeviceArray, TorchMemory, device_array, pairs_of_device_array
 from pyredund._engine import Engine
-from pyredund._knn_graph import query, search, search_where_they_lie
+from pyredund._knn_graph import query, search, search_reference, search_where_they_lie
 
 
 class Pool:
@@ -137,8 +137,31 @@ def test_several_gpus_share_the_rows(engine: Engine, monkeypatch: pytest.MonkeyP
         few = units(rng.normal(size=(2, 7)))
         found, expected = (query(few.matrix, rows.matrix, 7, 9, on) for on in (on_gpus, on_cpu))
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
-    with pytest.raises(RuntimeError, match="cudaSetDevice failed"):
-        search(rows, 9, replace(engine, cuda_devices=4))
+    counts.clear()
+    search(rows, 9, replace(engine, cuda_devices=8, count=counts.append))
+    assert counts[0]["blocks"] == 3  # there are no more
+    monkeypatch.setenv("PYREDUND_NUM_GPUS", "2")
+    assert Engine.resolve().cuda_devices == 2
+    monkeypatch.setenv("PYREDUND_NUM_GPUS", "two")
+    with pytest.raises(ValueError, match=r"^PYREDUND_NUM_GPUS must be an integer of at least 1, got 'two'$"):
+        Engine.resolve()
+
+
+def test_a_gpu_that_fails_stops_the_others(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, few = (units(np.random.default_rng(18).normal(size=(n, 60))) for n in (2000, 300))
+    monkeypatch.setenv("PYREDUND_EMULATED_DEVICES", "2")
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "30000")  # for a block of rows, or for none
+    with pytest.raises(MemoryError, match="cudaMalloc failed"):
+        search_reference(rows, few, 290, replace(engine, cuda_devices=2))
+
+
+def test_many_queries_are_cut_where_their_columns_cannot_be(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(19)
+    queries, columns = units(rng.normal(size=(1500, 90))).matrix, units(rng.normal(size=(10, 90))).matrix
+    expected = query(queries, columns, 90, 10, Engine.resolve(1))
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", "450000")  # queries alone take 576,000
+    found = query(queries, columns, 90, 10, engine)
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_lists_that_are_long_are_found_like_others(engine: Engine) -> None:
@@ -175,19 +198,17 @@ def test_much_is_downloaded_by_several_threads(tmp_path: Path) -> None:
     assert check_of(tmp_path, "download_check.cpp", *sources) == "right"
 
 
-def test_memory_is_asked_of_torch() -> None:
-    class Full(RuntimeError):
-        pass
-
+def test_memory_is_asked_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, ...]] = []
 
-    class Cuda:
-        OutOfMemoryError = Full
+    class OutOfMemoryError(RuntimeError):  # as torch calls it
+        pass
 
+    class Cuda:
         def caching_allocator_alloc(self, size: int, device: int, stream: int) -> int:
             asked.append((size, device, stream))
             if size > 1000:
-                raise Full("CUDA out of memory. Tried to allocate")
+                raise OutOfMemoryError("CUDA out of memory. Tried to allocate")
             return 4096
 
         def caching_allocator_delete(self, address: int) -> None:
@@ -209,6 +230,15 @@ def test_memory_is_asked_of_torch() -> None:
         memory.take(1001)
     assert asked == [(1000, 1, 77), (4096,), (1001, 1, 77)]
     assert memory.room() == 530
+    monkeypatch.setattr(Cuda, "memory_reserved", lambda self, device: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        memory.room()
+
+    def refuse(self: Cuda, device: int) -> int:
+        raise RuntimeError("CUDAPluggableAllocator does not yet support getDeviceStats")
+
+    monkeypatch.setattr(Cuda, "memory_reserved", refuse)
+    assert memory.room() == 500
 
 
 def test_a_tensor_on_a_gpu_takes_memory_of_torch() -> None:
@@ -227,4 +257,5 @@ def test_a_tensor_on_a_gpu_takes_memory_of_torch() -> None:
 def test_torch_has_what_is_asked_of_it() -> None:
     torch = pytest.importorskip("torch")
     names = ["caching_allocator_alloc", "caching_allocator_delete", "mem_get_info", "memory_reserved"]
-    assert all(hasattr(torch.cuda, name) for name in [*names, "memory_allocated", "OutOfMemoryError"])
+    assert all(hasattr(torch.cuda, name) for name in [*names, "memory_allocated"])
+    assert torch.cuda.OutOfMemoryError.__name__ == "OutOfMemoryError"

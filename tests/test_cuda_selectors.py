@@ -142,7 +142,10 @@ def test_removal_leaves_to_the_cpu_what_lists_cannot_say(tensor_engine: Engine) 
     every_other = pyredund.knn_graph(x, 4).indices.reshape(60, 4)[:, 1::2].ravel()
     falling = np.tile(np.array([0.6, 0.5], dtype=np.float32), 60)
     foreign = pyredund.NeighborGraph(graph.indptr, every_other, falling, 60, 60)
-    assert removal_by_rounds(rows, foreign, None, None, None, 50, tensor_engine) is None
+    lower = np.nextafter(graph.similarities, np.float32(-1))
+    rounded = pyredund.NeighborGraph(graph.indptr, graph.indices, lower, 60, 60)
+    for made_by_others in (foreign, rounded):
+        assert removal_by_rounds(rows, made_by_others, None, None, None, 50, tensor_engine) is None
 
 
 @pytest.mark.parametrize("method", ["removal", "insertion"])

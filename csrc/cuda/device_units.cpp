@@ -1,7 +1,8 @@
 #include "cuda/device_units.hpp"
-#include "cuda/memory.hpp"
 
 #include <utility>
+
+#include "cuda/memory.hpp"
 
 namespace pyredund::cuda {
 

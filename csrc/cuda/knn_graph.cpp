@@ -18,8 +18,6 @@
 namespace pyredund::cuda {
 namespace {
 
-constexpr double kManyProducts = 2e15;  // some seconds of one device's
-
 void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& lists, cudaStream_t stream,
                     Watch& watch) {
   const std::int64_t products = columns.rows.rows * columns.rows.stride;
@@ -83,33 +81,42 @@ void merge(std::int64_t k, std::int32_t* ids, float* similarities, const std::in
   std::copy(best.begin(), best.end(), similarities);
 }
 
-// Where the device is too small for all columns: part after part of them, each with the rows in blocks of as many. A
-// part has more than k columns, so that lists are full.
-void search_in_parts(const KnnTask& task, std::int64_t n_parts, const SearchOptions& options, cudaStream_t stream,
-                     KnnCounts& counts, Watch& watch) {
-  const MatrixView& columns = task.reference != nullptr ? *task.reference : task.rows;
-  const std::int64_t at_once = (columns.rows + n_parts - 1) / n_parts, k = task.lists.k;
+// The column of this task that a row leaves out; -1 where it takes all.
+std::int64_t left_out(const KnnTask& task, std::int64_t row) {
+  if (task.excluded != nullptr) return task.excluded[row];
+  return task.reference == nullptr ? row : -1;
+}
+
+// Where the device is too small for all rows: part after part of the columns, each with block after block of the rows.
+// A part has more than k columns, so that lists are full.
+void search_in_parts(const KnnTask& task, std::int64_t n_parts, std::int64_t n_blocks, const SearchOptions& options,
+                     cudaStream_t stream, KnnCounts& counts, Watch& watch) {
+  const MatrixView& all = task.reference != nullptr ? *task.reference : task.rows;
+  const std::int64_t k = task.lists.k, n_rows = task.rows.rows;
   std::vector<std::int32_t> excluded, ids, best_ids(static_cast<std::size_t>(k));
   std::vector<float> similarities, best(static_cast<std::size_t>(k));
   for (std::int64_t part = 0; part < n_parts; ++part) {
-    const std::int64_t begin = columns.rows * part / n_parts, end = columns.rows * (part + 1) / n_parts;
-    const MatrixView some = columns.part(begin, end - begin);
-    for (std::int64_t first = 0; first < task.rows.rows; first += at_once) {
-      const std::int64_t count = std::min(at_once, task.rows.rows - first);
+    const std::int64_t begin = all.rows * part / n_parts, end = all.rows * (part + 1) / n_parts;
+    const UploadedRows columns(all.part(begin, end - begin), options.device, stream, watch);
+    for (std::int64_t block = 0; block < n_blocks; ++block) {
+      const std::int64_t first = n_rows * block / n_blocks, count = n_rows * (block + 1) / n_blocks - first;
+      if (count == 0) continue;
+      const UploadedRows rows(task.rows.part(first, count), options.device, stream, watch);
       excluded.assign(static_cast<std::size_t>(count), -1);
       for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t own = task.excluded != nullptr    ? task.excluded[first + i]
-                                 : task.reference == nullptr ? first + i
-                                                             : -1;
-        if (own >= begin && own < end) excluded[i] = static_cast<std::int32_t>(own - begin);
+        const std::int64_t column = left_out(task, first + i);
+        if (column >= begin && column < end) excluded[i] = static_cast<std::int32_t>(column - begin);
       }
+      const Buffer own(count * 4, options.device);
+      upload(excluded.data(), own.bytes(), own.data(), stream, watch);
       HostLists found{k, task.lists.ids + first * k, task.lists.similarities + first * k};
       if (part > 0) {
         ids.resize(static_cast<std::size_t>(count * k));
         similarities.resize(ids.size());
         found = {k, ids.data(), similarities.data()};
       }
-      search_at_once({task.rows.part(first, count), &some, excluded.data(), found}, options, stream, counts, watch);
+      search_lists(rows.unit(), {columns.unit(), static_cast<const std::int32_t*>(own.data()), false}, excluded.data(),
+                   found, options, stream, counts, watch);
       for (std::int64_t i = 0; i < count * k; ++i) found.ids[i] += static_cast<std::int32_t>(begin);
       if (part == 0) continue;
       for (std::int64_t i = 0; i < count; ++i) {
@@ -124,29 +131,21 @@ void search_on_device(const KnnTask& task, const SearchOptions& options, KnnCoun
   const UseDevice use(options.device);
   const Stream stream(options.device);
   const std::int64_t columns = task.reference != nullptr ? task.reference->rows : task.rows.rows;
-  for (std::int64_t n_parts = 1;; n_parts *= 2) {
+  for (std::int64_t n_parts = 1, n_blocks = 1;;) {
     try {
-      if (n_parts == 1) {
+      if (n_parts == 1 && n_blocks == 1) {
         search_at_once(task, options, stream.get(), counts, watch);
       } else {
-        search_in_parts(task, n_parts, options, stream.get(), counts, watch);
+        search_in_parts(task, n_parts, n_blocks, options, stream.get(), counts, watch);
       }
       return;
     } catch (const OutOfMemory&) {
-      if (columns / (2 * n_parts) <= task.lists.k) throw;
+      const bool more_parts = columns / (2 * n_parts) > task.lists.k, more_blocks = n_blocks * kTile < task.rows.rows;
+      if (!more_parts && !more_blocks) throw;
+      if (more_parts) n_parts *= 2;
+      if (more_blocks) n_blocks *= 2;
     }
   }
-}
-
-// Devices that pay: starting one takes half a second, and a block of rows meets all columns, where one device alone
-// would score each pair of a self-join once.
-int devices_for(const KnnTask& task, const SearchOptions& options) {
-  if (options.devices > 0) return options.devices;
-  const auto rows = static_cast<double>(task.rows.rows);
-  const double columns = task.reference != nullptr ? static_cast<double>(task.reference->rows) : rows / 2;
-  if (rows * columns * static_cast<double>(task.rows.stride) < kManyProducts) return 1;
-  const int present = count_of_devices();
-  return task.reference == nullptr && present < 3 ? 1 : present;
 }
 
 // Block `which` of the rows, with all columns.
@@ -173,15 +172,20 @@ void search_block(const KnnTask& task, int which, int n_blocks, const SearchOpti
 
 void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
   if (task.rows.rows == 0 || task.lists.k == 0) return;
-  const int n_devices = devices_for(task, options);
-  if (n_devices == 1) return search_on_device(task, options, counts, watch);
+  const int n_devices = std::min(options.devices, count_of_devices());
+  if (n_devices <= 1) return search_on_device(task, options, counts, watch);
   std::vector<KnnCounts> of_each(static_cast<std::size_t>(n_devices));
   std::atomic<int> next{0};  // block: where the system refuses a thread, its device's share goes to the others
   run_team(n_devices, [&](int device) {
     SearchOptions here = options;
     here.device = device;
-    for (int block = next++; block < n_devices; block = next++) {
-      search_block(task, block, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
+    try {
+      for (int block = next++; block < n_devices; block = next++) {
+        search_block(task, block, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
+      }
+    } catch (...) {
+      watch.stop = true;  // the others need not go on
+      throw;
     }
   });
   for (const KnnCounts& some : of_each) {

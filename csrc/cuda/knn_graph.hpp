@@ -11,7 +11,7 @@ namespace pyredund::cuda {
 // How a search is carried out; nothing in here changes its result.
 struct SearchOptions {
   int device = 0;
-  int devices = 1;              // that share the rows of a task on the host, the first ones; 0: as many as pay
+  int devices = 1;              // that share the rows of a task on the host, the first ones, if there are so many
   bool plain = false;           // the definition instead of the tensor cores
   std::int64_t most_bytes = 0;  // of device memory that it may take; 0: what is free
 };
@@ -24,9 +24,9 @@ struct HostLists {
 };
 
 // What a search for neighbours takes and gives, all of it in host memory. Rows are distinct, and those of `reference`,
-// too. Without `reference`, rows search each other,
-// and no row itself; otherwise row i leaves out row excluded[i] of `reference`, where that is given. Lists have k
-// places, similarity descending, then id ascending; there are k to be found.
+// too. Without `reference`, rows search each other, and no row itself; otherwise row i leaves out row excluded[i] of
+// `reference`, where that is given. Lists have k places, similarity descending, then id ascending; there are k to be
+// found.
 struct KnnTask {
   MatrixView rows;
   const MatrixView* reference = nullptr;

@@ -1,5 +1,4 @@
 #include "cuda/radius_graph.hpp"
-#include "cuda/memory.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -9,6 +8,7 @@
 
 #include "cuda/device.hpp"
 #include "cuda/half_rows.hpp"
+#include "cuda/memory.hpp"
 #include "cuda/pair_scores.hpp"
 #include "cuda/upload.hpp"
 

@@ -1,5 +1,4 @@
 #include "cuda/tensor_knn.hpp"
-#include "cuda/memory.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -10,6 +9,7 @@
 
 #include "cuda/device.hpp"
 #include "cuda/half_rows.hpp"
+#include "cuda/memory.hpp"
 #include "cuda/settle.hpp"
 #include "cuda/tile_scan.hpp"
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -50,9 +51,40 @@ struct Block {
   alignas(128) unsigned char shared[kSharedBytes];
 };
 
+// A thread's block, which another thread has when this one has ended: a block's stacks take megabytes.
+class Lease {
+ public:
+  Lease() {
+    const std::lock_guard<std::mutex> lock(mutex());
+    if (free().empty()) {
+      block_ = new Block;
+    } else {
+      block_ = free().back();
+      free().pop_back();
+    }
+  }
+  ~Lease() {
+    const std::lock_guard<std::mutex> lock(mutex());
+    free().push_back(block_);
+  }
+  Block& block() const { return *block_; }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex* const one = new std::mutex;  // as long as the process, in which threads may end after main
+    return *one;
+  }
+  static std::vector<Block*>& free() {
+    static auto* const all = new std::vector<Block*>;
+    return *all;
+  }
+
+  Block* block_;
+};
+
 inline Block& block() {
-  thread_local Block* const mine = new Block;  // as long as the process: thread_local destructors and fibers do not mix
-  return *mine;
+  thread_local const Lease mine;
+  return mine.block();
 }
 
 inline std::string& failure() { return block().failure; }
