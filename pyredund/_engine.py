@@ -165,8 +165,8 @@ def show_config() -> dict[str, object]:
     """What pyredund was built with and will use on this machine.
 
     The environment variables ``PYREDUND_NUM_THREADS`` and ``PYREDUND_ISA`` change the number of threads and the
-    instruction set, ``PYREDUND_NUM_GPUS`` how many GPUs share the rows of a large search (1 unless it says otherwise);
-    none of them changes any result.
+    instruction set; ``PYREDUND_NUM_GPUS`` says among how many GPUs `knn_graph` shares the rows of arrays in host memory
+    (1 unless it is set, and no more than there are). None of them changes any result.
 
     Returns
     -------
