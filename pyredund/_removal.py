@@ -15,7 +15,7 @@ from pyredund._knn_graph import query
 from pyredund._neighbor_graph import NeighborGraph
 from pyredund._unit_rows import UnitRows
 
-STARTS = 12  # of a removal on the GPU: lists grow fourfold
+STARTS = 24  # of a removal on the GPU, each of a few rounds: lists grow fourfold, but not all at once
 LONGEST = 1024  # neighbours of a list on the GPU: its quick search finds no more
 MORE_EDGES = 1 << 20  # that lists may be longer by, or by as many as there are
 ROWS_AT_ONCE = 1 << 16  # so that what is looked up for rows takes no memory beside what is made of it
@@ -143,7 +143,7 @@ def removal_by_rounds(
     """The log of a removal on a GPU, of rows of which no two are identical; None where the CPU has to do it.
 
     A list has to hold two kept rows to the end. Where one does not, all that come close to that are made longer, and
-    the removal starts again, a few times at most.
+    the removal starts again.
     """
     longer, lengths = LongerLists.none(), np.diff(graph.indptr)
     most = max(len(graph.indices), MORE_EDGES)

@@ -57,8 +57,8 @@ def run(*command: object) -> str:
 
 
 def load(path: Path) -> ModuleType:
-    """The module at `path`, imported beside whatever is called _cuda already."""
-    spec = importlib.util.spec_from_file_location("_cuda", path)
+    """The module at `path`, imported beside whatever is called _cuda already: pybind11 keeps modules by their names."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}._cuda", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
