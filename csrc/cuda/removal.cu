@@ -8,6 +8,7 @@
 #include "cuda/device.hpp"
 #include "cuda/device_arrays.hpp"
 #include "cuda/launch.hpp"
+#include "cuda/removal_state.hpp"
 #include "cuda/similarity_units.hpp"
 
 namespace pyredund::cuda {
@@ -15,45 +16,11 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Row `row` went over to `to` when `from` was removed.
-struct Move {
-  std::int32_t from, row, to;
-  float similarity;
-};
-
-// What the kernels work on, in device memory.
-struct State {
-  std::int64_t n;
-  const std::int64_t* begin;  // of each row's list, ...
-  const std::int64_t* end;    // ... and its end
-  const std::int32_t* ids;
-  const float* similarities;
-  const std::int32_t* removable;
-  const std::int32_t* priority;
-  const std::int64_t* weights;
-  float* second;  // similarity to the second nearest row of all; -1 where there is none
-  std::uint8_t* is_kept;
-  std::uint8_t* is_later;  // rows that do not go in this round
-  std::int32_t* closest;   // the two kept rows of each row, ...
-  std::int32_t* next;
-  float* closest_similarity;  // ... their similarities, ...
-  float* next_similarity;
-  std::int64_t* place;       // ... and where in the row's list the next one is
-  unsigned long long* cost;  // of an int64
-  std::int32_t* removed;
-  std::int64_t* removed_cost;
-  std::uint32_t* n_removed;
-  Move* moves;
-  std::uint32_t* n_moves;  // goes on beyond the capacity
-  std::uint32_t most_moves;
-  std::uint32_t* n_worn;  // rows without a second kept row in their list
-};
-
 __device__ inline std::int64_t row_of_thread() {
   return static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
 }
 
-__global__ void begin_kernel(const State state) {
+__global__ void begin_kernel(const RemovalState state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   const std::int64_t begin = state.begin[i], length = state.end[i] - begin;
@@ -67,21 +34,21 @@ __global__ void begin_kernel(const State state) {
   state.second[i] = length > 1 ? state.similarities[begin + 1] : -1.0f;
 }
 
-__global__ void clear_kernel(const State state) {
+__global__ void clear_kernel(const RemovalState state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   state.cost[i] = 0;
   state.is_later[i] = 0;
 }
 
-__global__ void cost_kernel(const State state) {
+__global__ void cost_kernel(const RemovalState state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   const std::int64_t loss = in_units(state.closest_similarity[i]) - in_units(state.next_similarity[i]);
   atomicAdd(state.cost + state.closest[i], static_cast<unsigned long long>(state.weights[i] * loss));
 }
 
-__device__ inline bool goes_before(const State& state, std::int32_t a, std::int32_t b) {
+__device__ inline bool goes_before(const RemovalState& state, std::int32_t a, std::int32_t b) {
   const auto cost_a = static_cast<std::int64_t>(state.cost[a]), cost_b = static_cast<std::int64_t>(state.cost[b]);
   if (cost_a != cost_b) return cost_a < cost_b;
   if (state.priority[a] != state.priority[b]) return state.priority[a] < state.priority[b];
@@ -90,11 +57,11 @@ __device__ inline bool goes_before(const State& state, std::int32_t a, std::int3
 }
 
 // Nothing behind this row in an order has to wait: what costs no more goes before it.
-__device__ inline bool guards(const State& state, std::int32_t row, std::int64_t most_cost) {
+__device__ inline bool guards(const RemovalState& state, std::int32_t row, std::int64_t most_cost) {
   return state.removable[row] == 0 || static_cast<std::int64_t>(state.cost[row]) > most_cost;
 }
 
-__global__ void compare_kernel(const State state, std::int64_t most_cost) {
+__global__ void compare_kernel(const RemovalState state, std::int64_t most_cost) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   std::int32_t last = state.closest[i];  // of the rows so far, the one that goes last
@@ -113,7 +80,7 @@ __global__ void compare_kernel(const State state, std::int64_t most_cost) {
   }
 }
 
-__global__ void remove_kernel(const State state, std::int64_t most_cost) {
+__global__ void remove_kernel(const RemovalState state, std::int64_t most_cost) {
   const std::int64_t x = row_of_thread();
   if (x >= state.n || state.is_kept[x] == 0 || state.removable[x] == 0 || state.is_later[x] != 0) return;
   const auto cost = static_cast<std::int64_t>(state.cost[x]);
@@ -125,7 +92,7 @@ __global__ void remove_kernel(const State state, std::int64_t most_cost) {
 }
 
 // At most one of a row's two rows has just gone.
-__global__ void move_kernel(const State state) {
+__global__ void move_kernel(const RemovalState state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   const std::int32_t a = state.closest[i], b = state.next[i];
@@ -136,7 +103,7 @@ __global__ void move_kernel(const State state) {
     state.closest[i] = b;
     state.closest_similarity[i] = similarity;
     const std::uint32_t at = atomicAdd(state.n_moves, 1u);
-    if (at < state.most_moves) state.moves[at] = Move{a, static_cast<std::int32_t>(i), b, similarity};
+    if (at < state.most_moves) state.moves[at] = RemovalMove{a, static_cast<std::int32_t>(i), b, similarity};
   }
   const std::int64_t end = state.end[i];
   std::int64_t place = state.place[i] + 1;
@@ -152,7 +119,7 @@ __global__ void move_kernel(const State state) {
 
 // Rows with few kept rows left in their lists, for their lengths. Their numbers take the place of the closest rows,
 // which are no longer of use.
-__global__ void worn_kernel(const State state) {
+__global__ void worn_kernel(const RemovalState state) {
   const std::int64_t i = row_of_thread();
   if (i >= state.n) return;
   const std::int64_t length = state.end[i] - state.begin[i], few = length / 8 > 2 ? length / 8 : 2;
@@ -187,7 +154,7 @@ class Removal {
     state_.n_removed = arrays_.room_for<std::uint32_t>(3);  // and two more counts
     state_.n_moves = state_.n_removed + 1;
     state_.n_worn = state_.n_removed + 2;
-    state_.moves = arrays_.room_for<Move>(n_);
+    state_.moves = arrays_.room_for<RemovalMove>(n_);
     state_.most_moves = static_cast<std::uint32_t>(n_);  // of a round: every row moves once at most
   }
 
@@ -214,7 +181,7 @@ class Removal {
 
  private:
   template <typename... Parameters, typename... Arguments>
-  void start(void (*kernel)(State, Parameters...), Arguments... arguments) {
+  void start(void (*kernel)(RemovalState, Parameters...), Arguments... arguments) {
     launch(kernel, blocks_for(n_, kThreads), kThreads, 0, stream_.get(), state_, arguments...);
   }
 
@@ -267,7 +234,8 @@ class Removal {
     n_worn = counts[2];
     const std::size_t known = moves_.size();
     moves_.resize(known + counts[1]);
-    to_host(moves_.data() + known, state_.moves, counts[1] * static_cast<std::int64_t>(sizeof(Move)), stream_.get());
+    to_host(moves_.data() + known, state_.moves, counts[1] * static_cast<std::int64_t>(sizeof(RemovalMove)),
+            stream_.get());
     return counts[0];
   }
 
@@ -321,13 +289,14 @@ class Removal {
   }
 
   void write_moves(const std::vector<std::int32_t>& turn) {
-    moves_.erase(std::remove_if(moves_.begin(), moves_.end(), [&](const Move& move) { return turn[move.from] < 0; }),
-                 moves_.end());
-    std::sort(moves_.begin(), moves_.end(), [&](const Move& a, const Move& b) {
+    moves_.erase(
+        std::remove_if(moves_.begin(), moves_.end(), [&](const RemovalMove& move) { return turn[move.from] < 0; }),
+        moves_.end());
+    std::sort(moves_.begin(), moves_.end(), [&](const RemovalMove& a, const RemovalMove& b) {
       return turn[a.from] != turn[b.from] ? turn[a.from] < turn[b.from] : a.row < b.row;
     });
     log_.moved_ptr.assign(log_.removed.size() + 1, 0);
-    for (const Move& move : moves_) {
+    for (const RemovalMove& move : moves_) {
       ++log_.moved_ptr[turn[move.from] + 1];
       log_.moved.push_back(move.row);
       log_.nearest.push_back(move.to);
@@ -340,9 +309,9 @@ class Removal {
   Stream stream_;
   Watch& watch_;
   DeviceArrays arrays_;
-  State state_{};
+  RemovalState state_{};
   std::vector<std::int64_t> costs_;
-  std::vector<Move> moves_;
+  std::vector<RemovalMove> moves_;
   RemovalByRounds log_;
 };
 
