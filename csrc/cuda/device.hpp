@@ -27,7 +27,7 @@ int count_of_devices();
 // Empty if there is a device; otherwise what CUDA says: no driver, one that is too old, or no device.
 std::string why_no_device();
 
-// Takes milliseconds: CUDA gathers all that is known of a device for it.
+// Can take long: CUDA gathers all that is known of a device for it.
 std::string name_of(int device);
 
 struct DeviceFacts {
