@@ -10,8 +10,8 @@
 namespace pyredund::cuda {
 
 // Pairs that a thread has found and not handed on. A pair's place in a buffer is the answer to an atomic addition, for
-// which the thread, and all others at the next barrier, would have to wait. Here pairs wait, in the thread's own memory,
-// until many can ask at once.
+// which the thread, and all others at the next barrier, would have to wait. Here pairs wait, in the thread's own
+// memory, until many can ask at once.
 class WaitingPairs {
  public:
   static constexpr int kMost = 16;
