@@ -66,12 +66,16 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
 }
 
 namespace emulated {
-// The heap of the one device.
+// The heap, of which each device has so much.
 struct Memory {
+  struct Piece {
+    std::size_t bytes;
+    int device;
+  };
   std::mutex mutex;
-  std::map<void*, std::size_t> pieces;
-  std::size_t taken = 0;
-  static std::size_t size() { return setting("PYREDUND_EMULATED_BYTES", std::size_t{1} << 30); }
+  std::map<void*, Piece> pieces;
+  std::map<int, std::size_t> taken;
+  static std::size_t size() { return setting("PYREDUND_EMULATED_BYTES", std::size_t{1} << 26); }
 };
 inline Memory memory;
 // Shared memory that kernels may take: a setting of the process, for each device.
@@ -114,25 +118,27 @@ inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {
   const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
   *total_bytes = emulated::Memory::size();
-  *free_bytes = *total_bytes - std::min(*total_bytes, emulated::memory.taken);
+  *free_bytes = *total_bytes - std::min(*total_bytes, emulated::memory.taken[emulated::device]);
   return cudaSuccess;
 }
 
 inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
-  if (emulated::memory.taken + bytes > emulated::Memory::size()) return cudaErrorMemoryAllocation;
+  std::size_t& taken = emulated::memory.taken[emulated::device];
+  if (taken + bytes > emulated::Memory::size()) return cudaErrorMemoryAllocation;
   *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   std::memset(*data, 0xFF, bytes);
-  emulated::memory.pieces[*data] = bytes;
-  emulated::memory.taken += bytes;
+  emulated::memory.pieces[*data] = {bytes, emulated::device};
+  taken += bytes;
   return cudaSuccess;
 }
 
 inline cudaError_t cudaFree(void* data) {
   if (data == nullptr) return cudaSuccess;
   const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
-  emulated::memory.taken -= emulated::memory.pieces.at(data);
-  emulated::memory.pieces.erase(data);
+  const auto piece = emulated::memory.pieces.find(data);
+  emulated::memory.taken[piece->second.device] -= piece->second.bytes;
+  emulated::memory.pieces.erase(piece);
   std::free(data);
   return cudaSuccess;
 }
@@ -166,7 +172,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* shape, void (*kernel)(P
     const auto found = emulated::allowed_shared.find({emulated::device, reinterpret_cast<const void*>(kernel)});
     if (found != emulated::allowed_shared.end()) allowed = found->second;
   }
-  if (shape->dynamicSmemBytes > allowed || shape->blockDim.x > 1024 || shape->blockDim.x % 32 != 0) {
+  if (shape->dynamicSmemBytes > allowed || shape->blockDim.x > emulated::kMostThreads || shape->blockDim.x % 32 != 0) {
     emulated::failure() = "a launch that no device takes";
     return cudaErrorInvalidValue;
   }
@@ -189,13 +195,14 @@ T __shfl_xor_sync(unsigned, T value, int lanes) {
 inline unsigned __ballot_sync(unsigned, bool vote) {
   const auto votes = emulated::exchange(static_cast<int>(vote));
   unsigned result = 0;
-  for (int lane = 0; lane < 32; ++lane) result |= static_cast<unsigned>(votes[lane]) << lane;
+  for (unsigned lane = 0; lane < 32; ++lane) result |= static_cast<unsigned>(votes[lane]) << lane;
   return result;
 }
 inline int __any_sync(unsigned threads, bool vote) { return __ballot_sync(threads, vote) != 0; }
 inline unsigned __reduce_or_sync(unsigned, unsigned value) {
+  const auto values = emulated::exchange(value);
   unsigned all = 0;
-  for (const unsigned one : emulated::exchange(value)) all |= one;
+  for (unsigned lane = 0; lane < 32; ++lane) all |= values[lane];
   return all;
 }
 
