@@ -5,7 +5,8 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -53,11 +54,11 @@ def compiler() -> str:
     return tool(os.environ.get("CXX", "c++"), "g++", "clang++", "C++ compiler")
 
 
-def compile_kernels(isa: str, to: Path, source: Path = KERNELS, headers: Path = ROOT / "csrc") -> Path:
+def compile_kernels(isa: str, to: Path, source: Path = KERNELS, *more: str) -> Path:
     if isa != "baseline" and platform.machine() not in {"x86_64", "AMD64"}:
         pytest.skip(f"{isa} is an instruction set of x86")
-    includes = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
-    run(compiler(), *flags_of_each_set()[isa], f"-DPYREDUND_ISA={isa}", *includes, "-c", source, "-o", to)
+    flags = [*flags_of_each_set()[isa], f"-DPYREDUND_ISA={isa}", *more, f"-I{ROOT / 'csrc'}"]
+    run(compiler(), *flags, "-c", source, "-o", to)
     return to
 
 
@@ -208,18 +209,33 @@ MUTATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_a_kernel_with_a_mistake_is_caught(name: str, tmp_path: Path, verdict: Callable[[str, Path], str]) -> None:
+def compile_mutant(name: str, folder: Path) -> Path:
     right, wrong = MUTATIONS[name]
     sources = {path: path.read_text() for path in (KERNELS, *KERNELS.parent.glob("kernel_*.hpp"))}
     (changed,) = (path for path, source in sources.items() if right in source)
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / changed.name).write_text(sources[changed].replace(right, wrong))
-    source = tmp_path / "cpu" / "kernels.cpp" if changed == KERNELS else KERNELS
-    isa = "avx2"
-    if isa not in _core.isas():
+    (folder / "cpu").mkdir(parents=True)
+    (folder / "cpu" / changed.name).write_text(sources[changed].replace(right, wrong))
+    source = folder / "cpu" / "kernels.cpp" if changed == KERNELS else KERNELS
+    return compile_kernels("avx2", folder / "kernels.o", source, f"-I{folder}", "-O1")  # a mistake at any speed
+
+
+@pytest.fixture(scope="module")
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Path]]]:
+    """Kernels with a mistake each, compiled side by side while tests go through them."""
+    if "avx2" not in _core.isas():
         pytest.skip("the mistakes are those of a set that this machine lacks")
-    assert "differ" in verdict(isa, compile_kernels(isa, tmp_path / "kernels.o", source, tmp_path))
+    folder = tmp_path_factory.mktemp("mutants")
+    assert "avx2" in flags_of_each_set()
+    pool = ThreadPoolExecutor(os.cpu_count())
+    yield {name: pool.submit(compile_mutant, name, folder / f"{i}") for i, name in enumerate(MUTATIONS)}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_kernel_with_a_mistake_is_caught(
+    name: str, mutants: dict[str, Future[Path]], verdict: Callable[[str, Path], str]
+) -> None:
+    assert "differ" in verdict("avx2", mutants[name].result())
 
 
 FIRST_MUTATIONS = {
