@@ -35,9 +35,11 @@ cuda::HostLists lists_in(Array<std::int32_t>& indices, Array<float>& similaritie
   return {indices.shape(1), indices.mutable_data(), similarities.mutable_data()};
 }
 
-cuda::SearchOptions options_of(int device, bool plain, std::int64_t most_bytes) {
+// `device` is where rows lie; where they come from the host, they are shared by so many devices.
+cuda::SearchOptions options_of(int device, int devices, bool plain, std::int64_t most_bytes) {
   cuda::SearchOptions options;
   options.device = device;
+  options.devices = devices;
   options.plain = plain;
   options.most_bytes = most_bytes;
   return options;
@@ -59,19 +61,18 @@ py::dict knn(const Array<float>& rows, const std::optional<Array<float>>& refere
   task.reference = reference ? &others : nullptr;
   task.excluded = excluded ? excluded->data() : nullptr;
   task.lists = lists_in(indices, similarities);
-  cuda::SearchOptions options = options_of(0, plain, most_bytes);
-  options.devices = devices;
+  const cuda::SearchOptions options = options_of(0, devices, plain, most_bytes);
   cuda::KnnCounts counts;
   run_interruptibly(progress, [&](Watch& watch) { cuda::knn(task, options, counts, watch); });
   return as_dict(counts);
 }
 
 py::object similar_pairs(const Array<float>& rows, const std::optional<Array<float>>& reference, double threshold,
-                         std::int64_t most, int device, bool plain, std::int64_t most_bytes,
+                         std::int64_t most, int devices, bool plain, std::int64_t most_bytes,
                          const py::object& progress) {
   const MatrixView view = view_rows(rows, rows.shape(1));
   const MatrixView others = reference ? view_rows(*reference, reference->shape(1)) : MatrixView{};
-  const cuda::SearchOptions options = options_of(device, plain, most_bytes);
+  const cuda::SearchOptions options = options_of(0, devices, plain, most_bytes);
   SimilarPairs pairs;
   run_interruptibly(progress, [&](Watch& watch) {
     pairs = cuda::similar_pairs(view, reference ? &others : nullptr, threshold, most, options, watch);
@@ -178,7 +179,7 @@ std::unique_ptr<cuda::DeviceUnits> unit_rows(std::uintptr_t address, int element
 py::dict knn_of_units(const cuda::DeviceUnits& units, Array<std::int32_t>& indices, Array<float>& similarities,
                       bool plain, std::int64_t most_bytes, const py::object& progress) {
   const cuda::HostLists lists = lists_in(indices, similarities);
-  const cuda::SearchOptions options = options_of(units.device(), plain, most_bytes);
+  const cuda::SearchOptions options = options_of(units.device(), 1, plain, most_bytes);
   cuda::KnnCounts counts;
   run_interruptibly(progress, [&](Watch& watch) { cuda::knn_of_units(units, lists, options, counts, watch); });
   return as_dict(counts);
@@ -186,7 +187,7 @@ py::dict knn_of_units(const cuda::DeviceUnits& units, Array<std::int32_t>& indic
 
 py::object similar_pairs_of_units(const cuda::DeviceUnits& units, double threshold, std::int64_t most, bool plain,
                                   std::int64_t most_bytes, const py::object& progress) {
-  const cuda::SearchOptions options = options_of(units.device(), plain, most_bytes);
+  const cuda::SearchOptions options = options_of(units.device(), 1, plain, most_bytes);
   SimilarPairs pairs;
   run_interruptibly(
       progress, [&](Watch& watch) { pairs = cuda::similar_pairs_of_units(units, threshold, most, options, watch); });
@@ -208,6 +209,7 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
     }
   });
   module.def("why_no_device", &cuda::why_no_device);
+  module.def("device_names", &cuda::device_names);
   module.def("device_facts", &device_facts, arg("device"));
   module.def("device_of", &cuda::device_of, arg("address"));
   py::class_<cuda::DeviceUnits>(module, "UnitRows", py::module_local())  // tests load another _cuda beside this
@@ -227,7 +229,7 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
              arg("one_way_similarities").noconvert(), arg("weights").noconvert(), arg("n_pick"), arg("device"),
              arg("progress"));
   module.def("similar_pairs", &similar_pairs, arg("rows").noconvert(), arg("reference"), arg("threshold"), arg("most"),
-             arg("device"), arg("plain"), arg("most_bytes"), arg("progress"));
+             arg("devices"), arg("plain"), arg("most_bytes"), arg("progress"));
   module.def("unit_rows", &unit_rows, arg("address"), arg("element"), arg("rows"), arg("dim"), arg("row_stride"),
              arg("column_stride"), arg("device"), arg("stream"), arg("memory"));
   module.def("knn", &knn, arg("rows").noconvert(), arg("reference"), arg("excluded"), arg("indices").noconvert(),

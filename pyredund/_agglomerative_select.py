@@ -108,7 +108,7 @@ def _sums(rows: UnitRows, clustering: Clustering, n_clusters: int, engine: Engin
     of_class = clustering.of_class
     members = np.argsort(of_class, kind="stable").astype(np.int32)
     member_ptr = np.concatenate([[0], np.cumsum(np.bincount(of_class, minlength=n_clusters))]).astype(np.int32)
-    with engine.reporting("central rows") as report:
+    with engine.reporting("central rows", "cluster") as report:
         _core.central_rows(
             rows.matrix, rows.dim, rows.counts, member_ptr, members, sums, engine.n_threads, engine.isa, report
         )

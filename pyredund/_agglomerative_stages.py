@@ -98,7 +98,7 @@ def _search(
     """Candidates among rows, or of rows with columns; None where there are more than `most`."""
 
     def search(sketch: tuple[object, ...] | None) -> tuple[Ids, Ids, Floats] | None:
-        with engine.reporting("pairs") as report:
+        with engine.reporting("pairs", "tile") as report:
             return clusters.candidates(
                 rows.matrix,
                 rows.dim,
@@ -138,7 +138,7 @@ def merge_down(
         limit = found.limit
         if clusters.n_clusters == rows.n_distinct and found.similarities is not None:
             first = found
-        with engine.reporting("merges") as report:
+        with engine.reporting("merges", "merge") as report:
             clusters.merge(found.left, found.right, limit, need, engine.n_threads, report)
     return clusters, first
 

@@ -101,6 +101,13 @@ must_keep_option = click.option(
     help="Numbers of rows that stay in any case: .txt (one a line) or .npy.",
 )
 array_option = click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where neighbours are searched: cuda is the GPU, auto the CPU for the time being.",
+)
 threads_option = click.option("--threads", type=int, help="Worker threads. Default: all that this process may use.")
 memory_option = click.option(
     "--max-memory",

@@ -54,6 +54,7 @@ def unit_rows(
     memory: _Memory | None,
 ) -> UnitRows: ...
 def why_no_device() -> str: ...
+def device_names() -> list[str]: ...
 def device_facts(device: int) -> _DeviceFacts: ...
 def knn(
     rows: NDArray[np.float32],
@@ -71,7 +72,7 @@ def similar_pairs(
     reference: NDArray[np.float32] | None,
     threshold: float,
     most: int,
-    device: int,
+    devices: int,
     plain: bool,
     most_bytes: int,
     progress: _Progress | None,

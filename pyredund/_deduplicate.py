@@ -216,7 +216,7 @@ def _pairs(rows: UnitRows, threshold: float, most: int, engine: Engine) -> tuple
     crowded = np.zeros(rows.n_distinct, dtype=np.uint8)
 
     def search(sketch: tuple[object, ...] | None) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-        with engine.reporting("pairs") as report:
+        with engine.reporting("pairs", "tile") as report:
             return _core.uncrowded_pairs(
                 rows.matrix,
                 rows.dim,

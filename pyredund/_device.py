@@ -35,6 +35,11 @@ def why_no_cuda() -> str:
     return f"pyredund's CUDA kernels find no GPU to run on ({reason})" if reason else ""
 
 
+def gpus() -> list[str]:
+    """Names of the GPUs that can be used."""
+    return [] if _cuda is None or why_no_cuda() else _cuda.device_names()
+
+
 def check_device(device: object, *, has_cuda: bool = True) -> str:
     """The device that is meant, "cpu" or "cuda".
 
@@ -58,7 +63,7 @@ def knn_on_gpu(
 ) -> None:
     """Fill `indices` and `similarities`, both of shape (n, k), as the CPU's search does; see `query`."""
     assert _cuda is not None, "check_device has seen to it"
-    with engine.reporting("neighbours on the GPU") as report:
+    with engine.reporting("neighbours on the GPU", "pair") as report:
         counts = _cuda.knn(
             rows,
             reference,
@@ -79,9 +84,9 @@ def pairs_on_gpu(
 ) -> Pairs | None:
     """Pairs from the threshold on, as the CPU's search finds them, in no order; None if there are more than `most`."""
     assert _cuda is not None, "check_device has seen to it"
-    with engine.reporting("pairs on the GPU") as report:
+    with engine.reporting("pairs on the GPU", "pair") as report:
         found: Pairs | None = _cuda.similar_pairs(
-            rows, reference, threshold, most, 0, engine.plain_cuda, engine.cuda_bytes, report
+            rows, reference, threshold, most, engine.cuda_devices, engine.plain_cuda, engine.cuda_bytes, report
         )
     return found
 

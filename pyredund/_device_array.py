@@ -134,7 +134,7 @@ def knn_of_device_array(
     length = min(k, units.n_distinct - 1)
     indices = np.empty((units.n_distinct, length), dtype=np.int32)
     similarities = np.empty((units.n_distinct, length), dtype=np.float32)
-    with engine.reporting("neighbours on the GPU") as report:
+    with engine.reporting("neighbours on the GPU", "pair") as report:
         counts = units.knn(indices, similarities, engine.plain_cuda, engine.cuda_bytes, report)
     if engine.count is not None:
         engine.count(counts)
@@ -151,7 +151,7 @@ def pairs_of_device_array(
     units = _units_of(array)
     if units.n_bad:
         return None
-    with engine.reporting("pairs on the GPU") as report:
+    with engine.reporting("pairs on the GPU", "pair") as report:
         pairs = units.similar_pairs(threshold, most, engine.plain_cuda, engine.cuda_bytes, report)
     return pairs, units.n_distinct, units.class_of if units.n_distinct < array.rows else None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class Engine:
     cuda_bytes : int
         Memory that a search may take on the GPU, beside the rows and the result; 0: what is free.
     cuda_devices : int
-        GPUs that share the rows of a search for neighbours, the first ones, if there are so many.
+        GPUs that share a search among rows in host memory, the first ones, if there are so many.
     cuda_selectors : bool
         With "cuda", removal and insertion run on the GPU, too: not by themselves before they have been measured there.
     scratch : ScratchSpace, optional
@@ -143,14 +143,14 @@ class Engine:
         return replace(self, progress=False)
 
     @contextmanager
-    def reporting(self, stage: str) -> Iterator[Progress | None]:
-        """The callable that one stage of the work reports to, or None."""
+    def reporting(self, stage: str, unit: str = "row") -> Iterator[Progress | None]:
+        """The callable that one stage of the work reports to, or None; `unit` is what it counts."""
         if callable(self.progress):
             yield self.progress
         elif self.progress:
             from tqdm import tqdm
 
-            with tqdm(total=1, desc=stage, unit="tile", delay=0.5, leave=False) as bar:
+            with tqdm(total=1, desc=stage, unit=unit, unit_scale=True, delay=0.5, leave=False) as bar:
 
                 def update(done: int, total: int) -> None:
                     bar.total = total
@@ -161,18 +161,19 @@ class Engine:
             yield None
 
 
-def show_config() -> dict[str, object]:
+def show_config() -> dict[str, Any]:
     """What pyredund was built with and will use on this machine.
 
     The environment variables ``PYREDUND_NUM_THREADS`` and ``PYREDUND_ISA`` change the number of threads and the
-    instruction set; ``PYREDUND_NUM_GPUS`` says among how many GPUs `knn_graph` shares the rows of arrays in host memory
-    (1 unless it is set, and no more than there are). None of them changes any result.
+    instruction set; ``PYREDUND_NUM_GPUS`` says how many GPUs share a search with ``device="cuda"`` among rows in host
+    memory (1 unless it is set, and no more than there are). None of them changes any result.
 
     Returns
     -------
     dict
         ``version``, ``isa`` (the instruction set in use), ``isas`` (those that this machine can run), ``n_threads``
-        (default number of threads) and ``cuda`` (whether ``device="cuda"`` can be used).
+        (default number of threads), ``cuda`` (whether ``device="cuda"`` can be used) and ``gpus`` (names of those that
+        such a search of rows in host memory takes).
 
     Raises
     ------
@@ -185,14 +186,16 @@ def show_config() -> dict[str, object]:
     >>> pyredund.show_config()["isas"][0]
     'baseline'
     """
-    from pyredund._device import why_no_cuda
+    from pyredund._device import gpus
     from pyredund._version import __version__
 
     engine = Engine.resolve()
+    names = gpus()[: engine.cuda_devices]
     return {
         "version": __version__,
         "isa": _core.chosen_isa(engine.isa),
         "isas": _core.isas(),
         "n_threads": engine.n_threads,
-        "cuda": not why_no_cuda(),
+        "cuda": bool(names),
+        "gpus": names,
     }

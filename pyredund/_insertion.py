@@ -68,7 +68,7 @@ class _Source:
     def log(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Changes of the closest picks: `indptr`, `places` and `similarities` of a history."""
         graph = distinct_graph(self.rows, self.graph) if self.of_rows else self.graph
-        with self.engine.reporting("representatives") as report:
+        with self.engine.reporting("representatives", "tile") as report:
             indptr, places, similarities = _core.closest_prefix(
                 self.rows.matrix,
                 self.rows.dim,

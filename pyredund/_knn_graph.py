@@ -211,7 +211,7 @@ def fill_lists(
     def search_with(sketch: Sketch | None) -> None:
         # In an order by locality, a row's own surroundings give a floor.
         floors = guessed_floors(rows, k, engine) if sketch is None or sketch.order is None else None
-        with engine.reporting("neighbours") as report:
+        with engine.reporting("neighbours", "tile") as report:
             counts = _core.knn_graph(
                 rows.matrix,
                 rows.dim,
@@ -303,7 +303,7 @@ def fill_query(
     if engine.device == "cuda":
         knn_on_gpu(queries, reference, excluded, indices, similarities, engine)
         return
-    with engine.reporting("neighbours") as report:
+    with engine.reporting("neighbours", "tile") as report:
         _core.knn_query(
             queries,
             reference,

@@ -164,7 +164,7 @@ def _pairs(
         return pairs_on_gpu(rows.matrix, None if self_join else columns.matrix, threshold, most, engine)
 
     def search(sketch: tuple[object, ...] | None) -> Pairs | None:
-        with engine.reporting("pairs") as report:
+        with engine.reporting("pairs", "tile") as report:
             return _core.similar_pairs(
                 rows.matrix,
                 rows.dim,

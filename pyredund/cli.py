@@ -19,6 +19,7 @@ from pyredund._cli_bench import bench
 from pyredund._cli_options import (
     PICTURE,
     array_option,
+    device_option,
     input_file,
     json_option,
     memory_option,
@@ -46,9 +47,9 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted: nothing was written", err=True)
             ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            raise  # the reader of a pipe has gone: click ends quietly
-        except (ValueError, TypeError, MemoryError, OSError, ImportError) as error:
+        except (BrokenPipeError, click.Abort, click.exceptions.Exit):
+            raise  # the reader of a pipe has gone, or somebody asked to end: click ends quietly
+        except (ValueError, TypeError, MemoryError, OSError, ImportError, RuntimeError) as error:
             where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise click.ClickException(f"{where}{what or type(error).__name__}") from error
@@ -94,6 +95,7 @@ main.add_command(bench)
 @click.option("--refine", is_flag=True, help="Of removal and insertion: exchange rows while less is lost.")
 @click.option("--k", type=int, help="Neighbours per row in the graph; for removal it only affects speed.")
 @array_option
+@device_option
 @threads_option
 @memory_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --method random.")
@@ -111,6 +113,7 @@ def select(
     must_keep: Path | None,
     k: int | None,
     array: str | None,
+    device: str,
     threads: int | None,
     max_memory: int | None,
     seed: int,
@@ -134,6 +137,7 @@ def select(
         must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
         k=k,
+        device=device,
         max_memory=max_memory,
         n_threads=threads,
         seed=seed,
@@ -157,6 +161,7 @@ def select(
 @must_keep_option
 @output_option
 @array_option
+@device_option
 @threads_option
 @memory_option
 @json_option
@@ -168,6 +173,7 @@ def dedup(
     must_keep: Path | None,
     output: Path | None,
     array: str | None,
+    device: str,
     threads: int | None,
     max_memory: int | None,
     as_json: bool,
@@ -185,6 +191,7 @@ def dedup(
         threshold,
         must_keep=None if must_keep is None else _row_files.read_row_numbers(must_keep),
         reference=None if reference is None else _embeddings_file.read_embeddings(reference),
+        device=device,
         max_memory=max_memory,
         n_threads=threads,
         progress=sys.stderr.isatty() and not quiet,
@@ -252,7 +259,7 @@ def info(as_json: bool) -> None:
     click.echo(f"pyredund         {config['version']}")
     click.echo(f"Instruction set  {config['isa']}{available}")
     click.echo(f"Threads          {config['n_threads']}")
-    click.echo(f"CUDA             {'yes' if config['cuda'] else f'no: {why_no_cuda()}'}")
+    click.echo(f"CUDA             {', '.join(config['gpus']) or f'no: {why_no_cuda()}'}")
     click.echo(f"Python           {config['python']}")
     click.echo(f"NumPy            {config['numpy']}")
 

@@ -11,6 +11,7 @@ from command_line import fail, names_in, run, succeed
 from numpy.typing import NDArray
 
 import pyredund
+from pyredund import _device
 
 
 @pytest.fixture
@@ -197,6 +198,32 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, file: Path, monkeypatc
 
 
 # Other commands
+
+
+def test_device_is_asked_for_and_its_failures_are_sentences(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        @staticmethod
+        def why_no_device() -> str:
+            return ""
+
+        @staticmethod
+        def device_names() -> list[str]:
+            return ["GPU of a test", "another"]
+
+        @staticmethod
+        def knn(*arguments: object) -> None:
+            raise RuntimeError("cudaLaunchKernelExC failed: an illegal memory access was encountered")
+
+    assert succeed("select", file, "--device", "cpu").stdout == succeed("select", file).stdout
+    monkeypatch.setattr(_device, "_cuda", None)
+    for command in ("select", "dedup"):
+        assert "got 'cuda': this build of pyredund has no CUDA kernels" in fail(1, command, file, "--device", "cuda")
+    assert "CUDA             no: this build" in succeed("info").stdout
+    monkeypatch.setattr(_device, "_cuda", Broken)
+    assert "Error: cudaLaunchKernelExC failed: an illegal" in fail(1, "select", file, "--device", "cuda")
+    assert "CUDA             GPU of a test\n" in succeed("info").stdout
+    monkeypatch.setenv("PYREDUND_NUM_GPUS", "3")
+    assert json.loads(succeed("info", "--json").stdout)["gpus"] == ["GPU of a test", "another"]
 
 
 def test_info_and_version() -> None:

@@ -11,10 +11,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from emulated_cuda import check_of
 from numpy.typing import NDArray
 
 import pyredund
@@ -37,6 +39,11 @@ def test_an_exception_of_a_worker_reaches_the_caller(n_threads: int) -> None:
         with pytest.raises(RuntimeError, match=f"^worker {n_threads - 1} failed$"):
             _core.fail_in_worker(n_threads, None)
     assert graph_bytes(np.eye(9)) == graph_bytes(np.eye(9), 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another function in place of the C library's")
+def test_threads_that_the_system_refuses_are_done_without(tmp_path: Path) -> None:
+    assert check_of(tmp_path, "thread_team_check.cpp", "csrc/thread_team.cpp") == "right"
 
 
 def test_a_child_forked_after_use_computes_the_same() -> None:

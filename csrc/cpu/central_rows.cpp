@@ -85,11 +85,12 @@ void central_rows(const SearchPlan& plan, MatrixView rows, const std::int64_t* s
   };
   const std::int64_t n_chunks = (n_clusters + kChunk - 1) / kChunk;
   std::atomic<std::int64_t> next{0};
-  watch.total += n_chunks;
+  watch.total += n_clusters;
   run_team(static_cast<int>(std::clamp<std::int64_t>(n_chunks, 1, plan.n_threads)), [&](int) {
     for (std::int64_t chunk = next++; chunk < n_chunks; chunk = next++) {
       check(watch);
-      for (std::int64_t c = chunk * kChunk; c < std::min(n_clusters, (chunk + 1) * kChunk); ++c) {
+      const std::int64_t first = chunk * kChunk, end = std::min(n_clusters, first + kChunk);
+      for (std::int64_t c = first; c < end; ++c) {
         const Cluster cluster{clusters.members + clusters.member_ptr[c],
                               clusters.member_ptr[c + 1] - clusters.member_ptr[c]};
         for (std::int64_t m = 0; m < cluster.count; ++m) {
@@ -97,7 +98,7 @@ void central_rows(const SearchPlan& plan, MatrixView rows, const std::int64_t* s
         }
         cluster.count > kFew ? sum_some(cluster) : sum_all(cluster);
       }
-      ++watch.done;
+      watch.done += end - first;
     }
   });
 }

@@ -47,6 +47,7 @@ pybind11_add_module(_cuda MODULE
   csrc/cuda/download.cpp
   csrc/cuda/knn_graph.cpp
   csrc/cuda/memory.cpp
+  csrc/cuda/pair_search.cpp
   csrc/cuda/radius_graph.cpp
   csrc/cuda/tensor_knn.cpp
   $<TARGET_OBJECTS:cuda_kernels>)

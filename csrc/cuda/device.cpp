@@ -34,6 +34,12 @@ std::string name_of(int device) {
   return properties.name;
 }
 
+std::vector<std::string> device_names() {
+  std::vector<std::string> names;
+  for (int device = 0; device < count_of_devices(); ++device) names.push_back(name_of(device));
+  return names;
+}
+
 DeviceFacts facts_of(int device) {
   const UseDevice use(device);
   const auto value = [&](cudaDeviceAttr attribute) {

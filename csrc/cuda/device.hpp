@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace pyredund::cuda {
 
@@ -29,6 +30,7 @@ std::string why_no_device();
 
 // Can take long: CUDA gathers all that is known of a device for it.
 std::string name_of(int device);
+std::vector<std::string> device_names();
 
 struct DeviceFacts {
   int major = 0, minor = 0;

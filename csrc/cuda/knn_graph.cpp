@@ -1,28 +1,26 @@
 #include "cuda/knn_graph.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
 #include <optional>
 #include <vector>
 
 #include "cuda/device.hpp"
+#include "cuda/device_team.hpp"
 #include "cuda/download.hpp"
 #include "cuda/host_pages.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/plain_knn.hpp"
 #include "cuda/tensor_knn.hpp"
 #include "cuda/upload.hpp"
-#include "thread_team.hpp"
 
 namespace pyredund::cuda {
 namespace {
 
 void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& lists, cudaStream_t stream,
-                    Watch& watch) {
+                    KnnCounts& counts, Watch& watch) {
   const std::int64_t products = columns.rows.rows * columns.rows.stride;
   const std::int64_t at_once = std::max<std::int64_t>(1, (std::int64_t{1} << 33) / std::max<std::int64_t>(1, products));
-  watch.total += rows.rows;
   for (std::int64_t first = 0; first < rows.rows; first += at_once) {
     const std::int64_t count = std::min(at_once, rows.rows - first);
     for (std::int64_t from = 0; from < lists.k; from += kPlainTake) {
@@ -30,7 +28,8 @@ void search_plainly(const UnitRows& rows, const Columns& columns, const Lists& l
       plain_knn(rows, first, count, columns, lists, from, std::min(kPlainTake, lists.k - from), stream);
       PYREDUND_CUDA_CALL(cudaStreamSynchronize(stream));
     }
-    watch.done += count;
+    counts.pairs += count * columns.rows.rows;
+    watch.done += count * columns.rows.rows;
   }
 }
 
@@ -41,7 +40,7 @@ void search_lists(const UnitRows& rows, const Columns& columns, const std::int32
   const Buffer ids(bytes, options.device), similarities(bytes, options.device);
   const Lists lists{static_cast<std::int32_t*>(ids.data()), static_cast<float*>(similarities.data()), found.k};
   if (options.plain || found.k > kTensorMost) {
-    search_plainly(rows, columns, lists, stream, watch);
+    search_plainly(rows, columns, lists, stream, counts, watch);
   } else {
     tensor_knn(rows, columns, excluded, lists, options, stream, counts, watch);
   }
@@ -79,6 +78,10 @@ void merge(std::int64_t k, std::int32_t* ids, float* similarities, const std::in
   }
   std::copy(best_ids.begin(), best_ids.end(), ids);
   std::copy(best.begin(), best.end(), similarities);
+}
+
+std::int64_t columns_of(const KnnTask& task) {
+  return task.reference != nullptr ? task.reference->rows : task.rows.rows;
 }
 
 // The column of this task that a row leaves out; -1 where it takes all.
@@ -130,8 +133,9 @@ void search_in_parts(const KnnTask& task, std::int64_t n_parts, std::int64_t n_b
 void search_on_device(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
   const UseDevice use(options.device);
   const Stream stream(options.device);
-  const std::int64_t columns = task.reference != nullptr ? task.reference->rows : task.rows.rows;
+  const std::int64_t columns = columns_of(task);
   for (std::int64_t n_parts = 1, n_blocks = 1;;) {
+    const std::int64_t before = counts.pairs;
     try {
       if (n_parts == 1 && n_blocks == 1) {
         search_at_once(task, options, stream.get(), counts, watch);
@@ -140,6 +144,7 @@ void search_on_device(const KnnTask& task, const SearchOptions& options, KnnCoun
       }
       return;
     } catch (const OutOfMemory&) {
+      watch.total += counts.pairs - before;  // which are to be searched again
       const bool more_parts = columns / (2 * n_parts) > task.lists.k, more_blocks = n_blocks * kTile < task.rows.rows;
       if (!more_parts && !more_blocks) throw;
       if (more_parts) n_parts *= 2;
@@ -149,8 +154,8 @@ void search_on_device(const KnnTask& task, const SearchOptions& options, KnnCoun
 }
 
 // Block `which` of the rows, with all columns.
-void search_block(const KnnTask& task, int which, int n_blocks, const SearchOptions& options, KnnCounts& counts,
-                  Watch& watch) {
+void search_block(const KnnTask& task, std::int64_t which, int n_blocks, const SearchOptions& options,
+                  KnnCounts& counts, Watch& watch) {
   const std::int64_t first = task.rows.rows * which / n_blocks, end = task.rows.rows * (which + 1) / n_blocks;
   std::vector<std::int32_t> excluded;
   KnnTask block = task;
@@ -172,21 +177,14 @@ void search_block(const KnnTask& task, int which, int n_blocks, const SearchOpti
 
 void knn(const KnnTask& task, const SearchOptions& options, KnnCounts& counts, Watch& watch) {
   if (task.rows.rows == 0 || task.lists.k == 0) return;
+  watch.total += task.rows.rows * columns_of(task);
   const int n_devices = std::min(options.devices, count_of_devices());
   if (n_devices <= 1) return search_on_device(task, options, counts, watch);
   std::vector<KnnCounts> of_each(static_cast<std::size_t>(n_devices));
-  std::atomic<int> next{0};  // block: where the system refuses a thread, its device's share goes to the others
-  run_team(n_devices, [&](int device) {
+  run_on_devices(n_devices, n_devices, watch, [&](int device, std::int64_t block) {
     SearchOptions here = options;
     here.device = device;
-    try {
-      for (int block = next++; block < n_devices; block = next++) {
-        search_block(task, block, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
-      }
-    } catch (...) {
-      watch.stop = true;  // the others need not go on
-      throw;
-    }
+    search_block(task, block, n_devices, here, of_each[static_cast<std::size_t>(device)], watch);
   });
   for (const KnnCounts& some : of_each) {
     counts.blocks += some.blocks;
@@ -200,6 +198,7 @@ void knn_of_units(const DeviceUnits& units, const HostLists& lists, SearchOption
   const UseDevice use(units.device());
   const UseMemory use_memory(units.memory());
   options.device = units.device();
+  watch.total += units.rows().rows * units.rows().rows;
   search_lists(units.rows(), {units.rows(), nullptr, true}, nullptr, lists, options, units.stream(), counts, watch);
 }
 

@@ -11,7 +11,7 @@ namespace pyredund::cuda {
 // How a search is carried out; nothing in here changes its result.
 struct SearchOptions {
   int device = 0;
-  int devices = 1;              // that share the rows of a task on the host, the first ones, if there are so many
+  int devices = 1;              // that share a task on the host, the first ones, if there are so many
   bool plain = false;           // the definition instead of the tensor cores
   std::int64_t most_bytes = 0;  // of device memory that it may take; 0: what is free
 };
@@ -35,9 +35,10 @@ struct KnnTask {
 };
 
 // How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it
-// searched again, because more came to them than they could hold, or their bars had been guessed too high.
+// searched again, because more came to them than they could hold, or their bars had been guessed too high. `pairs` is
+// how many pairs of a row and a column any search is through, for those who wait: in a self-join each pair is two.
 struct KnnCounts {
-  std::int64_t blocks = 0, searched_again = 0;
+  std::int64_t blocks = 0, searched_again = 0, pairs = 0;
 };
 
 // As cpu::knn_graph and cpu::knn_query, with the same bits. Where the device has no room for all rows, they come from

@@ -160,6 +160,12 @@ inline std::int64_t wave_steps(bool cyclic, std::int64_t step, std::int64_t step
   return std::min(steps - step, std::max<std::int64_t>(1, wanted));
 }
 
+// How many of a search's pairs its first `step` steps are through, for those who wait.
+inline std::int64_t pairs_through(std::int64_t pairs, std::int64_t step, std::int64_t steps) {
+  if (step == steps) return pairs;
+  return static_cast<std::int64_t>(static_cast<double>(pairs) * static_cast<double>(step) / static_cast<double>(steps));
+}
+
 // Steps of one launch: about `most_products` multiplications, so that a launch does not keep an interrupt waiting.
 inline std::int64_t launch_steps(std::int64_t row_blocks, std::int64_t dim, double most_products) {
   const double products = static_cast<double>(row_blocks) * kTileRows * kTileRows * static_cast<double>(dim);

@@ -78,7 +78,10 @@ class TensorKnn {
       open = query(open, kNoLimit);
     }
     counts_.searched_again += static_cast<std::int64_t>(open.size());
-    for (const std::int64_t limit : {64 * kTileRows, 8 * kTileRows, kTileRows}) open = query(open, limit);
+    for (const std::int64_t limit : {64 * kTileRows, 8 * kTileRows, kTileRows}) {
+      watch_.total += static_cast<std::int64_t>(open.size()) * columns_.rows.rows;
+      open = query(open, limit);
+    }
     if (!open.empty()) throw std::logic_error("a wave that cannot overflow did");
   }
 
@@ -174,8 +177,7 @@ class TensorKnn {
     const std::int64_t steps = cyclic ? cyclic_steps(row_blocks) : rounded_up(columns_.rows.rows, kTile) / kTile;
     PYREDUND_CUDA_CALL(cudaMemsetAsync(lost.count, 0, 4, stream_));
     begin_lists(held, bars, rows.rows, padded, stream_);
-    watch_.total += steps;
-    const std::int64_t total = columns_.rows.rows - (cyclic ? 1 : 0);
+    const std::int64_t total = columns_.rows.rows - (cyclic ? 1 : 0), pairs = rows.rows * columns_.rows.rows;
     std::int64_t rank = lists_.k;
     for (std::int64_t step = 0; step < steps;) {
       const std::int64_t next = step + wave_steps(cyclic, step, steps, lists_.k, rank, held.capacity, limit);
@@ -183,7 +185,9 @@ class TensorKnn {
       if (limit == kNoLimit) rank = guessed_rank(lists_.k, seen_columns(cyclic, next), total);
       const Keep keep{static_cast<int>(lists_.k), static_cast<int>(rank), next == steps};
       settle(rows, columns_.rows, places, held, bars, keep, lost, stream_);
-      watch_.done += next - step;
+      const std::int64_t through = pairs_through(pairs, next, steps) - pairs_through(pairs, step, steps);
+      counts_.pairs += through;
+      watch_.done += through;
       step = next;
     }
     write_lists(held, rows.rows, to, lists_, stream_);

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "thread_team.hpp"
+#include "watch.hpp"
+
+namespace pyredund::cuda {
+
+// Runs body(device, job) for each of these jobs, a thread for each of the first `n_devices` devices; a device takes the
+// next job when it has done one. Where the system refuses a thread, its device's share goes to the others.
+template <typename Body>
+void run_on_devices(int n_devices, std::int64_t n_jobs, Watch& watch, const Body& body) {
+  std::atomic<std::int64_t> next{0};
+  run_team(n_devices, [&](int device) {
+    try {
+      for (std::int64_t job = next++; job < n_jobs; job = next++) body(device, job);
+    } catch (...) {
+      watch.stop = true;  // the others need not go on
+      throw;
+    }
+  });
+}
+
+}  // namespace pyredund::cuda
