@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What has to hold on a machine with a GPU, and how fast it is. Needs Python 3.11 or newer, nvcc, torch, numpy, pybind11,
 # scikit-build-core, cmake, ninja or make, pytest, pytest-benchmark, click and tqdm; no network. The table comes last.
+# Arguments are what is wanted: tests, avx512, sanitizer, profile, timings. Without any, all of it.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -9,6 +10,14 @@ trap 'rm -rf "$work"' EXIT
 failed=()
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 attempt() { "$@" || failed+=("$*"); }
+steps=" ${*:-tests avx512 sanitizer profile timings} "
+wanted() { [[ $steps == *" $1 "* ]]; }
+for name in "$@"; do
+  case $name in
+    tests | avx512 | sanitizer | profile | timings) ;;
+    *) echo "unknown: $name (tests, avx512, sanitizer, profile, timings)" && exit 2 ;;
+  esac
+done
 
 step "the machine"
 nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader
@@ -31,11 +40,13 @@ cp -r tests benchmarks pyproject.toml "$work/run"
 cd "$work/run" || exit 1
 python -c 'import pyredund; print(pyredund.__file__, pyredund.show_config())'
 
-step "tests on the GPU"
-attempt timeout 120 python -m pytest -q -p no:cacheprovider tests/test_cuda.py tests/test_cuda_selectors.py \
-  tests/test_cuda_memory.py -k "gpu or driver or kernels"
+if wanted tests; then
+  step "tests on the GPU"
+  attempt timeout 120 python -m pytest -q -p no:cacheprovider tests/test_cuda.py tests/test_cuda_selectors.py \
+    tests/test_cuda_memory.py -k "gpu or driver or kernels"
+fi
 
-if python -c 'import sys; from pyredund import _core; sys.exit("avx512" not in _core.isas())'; then
+if wanted avx512 && python -c 'import sys; from pyredund import _core; sys.exit("avx512" not in _core.isas())'; then
   step "tests of AVX-512"
   attempt timeout 60 python -m pytest -q -p no:cacheprovider tests/test_score.py tests/test_radius_graph.py -k avx512
   if python -c 'import hypothesis' 2>/dev/null; then
@@ -43,7 +54,6 @@ if python -c 'import sys; from pyredund import _core; sys.exit("avx512" not in _
   fi
 fi
 
-step "compute-sanitizer"
 cat >"$work/small.py" <<'PY'
 from dataclasses import replace
 
@@ -73,16 +83,18 @@ for x in (rng.normal(size=(700, 70)), near, rng.integers(-1, 2, size=(300, 3))):
     if rows.class_of is None:
         removal_by_rounds(rows, pyredund.knn_graph(x, 9), None, None, None, len(x) // 10, engine)
 PY
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
-for tool in memcheck racecheck synccheck initcheck; do
-  if [ -n "$sanitizer" ]; then
-    attempt timeout 60 "$sanitizer" --tool "$tool" --error-exitcode 1 --print-limit 5 python "$work/small.py"
-  else
-    echo "compute-sanitizer is not here: $tool skipped"
-  fi
-done
+if wanted sanitizer; then
+  step "compute-sanitizer"
+  sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+  for tool in memcheck racecheck synccheck initcheck; do
+    if [ -n "$sanitizer" ]; then
+      attempt timeout 60 "$sanitizer" --tool "$tool" --error-exitcode 1 --print-limit 5 python "$work/small.py"
+    else
+      echo "compute-sanitizer is not here: $tool skipped"
+    fi
+  done
+fi
 
-step "what binds the scan"
 cat >"$work/profiled.py" <<'PY'
 import torch
 
@@ -91,17 +103,22 @@ from benchmarks.bench_cuda import clustered
 
 pyredund.knn_graph(clustered(1_000_000, 64, torch), 32, device="cuda")
 PY
-profiler=$(command -v ncu || ls /usr/local/cuda/bin/ncu 2>/dev/null)
-if [ -n "$profiler" ]; then # a launch of the last waves: those before them are short
-  PYTHONPATH=. timeout 90 "$profiler" -k regex:scan_tiles --launch-skip 12 --launch-count 1 --section SpeedOfLight \
-    --section WarpStateStats --section SchedulerStats --section MemoryWorkloadAnalysis --section Occupancy \
-    python "$work/profiled.py" | tail -n 110 || echo "no profile"
-else
-  echo "ncu is not here: no profile"
+if wanted profile; then
+  step "what binds the scan"
+  profiler=$(command -v ncu || ls /usr/local/cuda/bin/ncu 2>/dev/null)
+  if [ -n "$profiler" ]; then # a launch of the last waves: those before them are short
+    PYTHONPATH=. timeout 90 "$profiler" -k regex:scan_tiles --launch-skip 12 --launch-count 1 --section SpeedOfLight \
+      --section WarpStateStats --section SchedulerStats --section MemoryWorkloadAnalysis --section Occupancy \
+      python "$work/profiled.py" | tail -n 110 || echo "no profile"
+  else
+    echo "ncu is not here: no profile"
+  fi
 fi
 
-step "timings"
-attempt timeout 200 python -m benchmarks.bench_cuda
+if wanted timings; then
+  step "timings"
+  attempt timeout 200 python -m benchmarks.bench_cuda
+fi
 echo
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'FAILED: %s\n' "${failed[@]}"
