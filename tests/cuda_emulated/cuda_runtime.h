@@ -34,7 +34,7 @@ struct dim3 {
   dim3(unsigned count = 1) : x(count) {}
   unsigned x;
 };
-struct uint4 {
+struct alignas(16) uint4 {
   std::uint32_t x, y, z, w;
 };
 inline uint4 make_uint4(std::uint32_t x, std::uint32_t y, std::uint32_t z, std::uint32_t w) { return {x, y, z, w}; }
