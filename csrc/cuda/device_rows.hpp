@@ -10,6 +10,7 @@
 namespace pyredund::cuda {
 
 constexpr std::int32_t kTile = static_cast<std::int32_t>(kTileRows);
+constexpr std::int32_t kBlock = static_cast<std::int32_t>(kBlockRows);
 constexpr std::int64_t kChunk = 64;  // coordinates of a tile that are in shared memory at once
 constexpr std::int64_t kSlice = 16;  // coordinates that the tensor cores take at once
 

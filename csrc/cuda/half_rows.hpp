@@ -11,11 +11,11 @@
 
 namespace pyredund::cuda {
 
-// Halves of unit rows, in this order or in their own, in whole tiles and chunks, and their residuals.
+// Halves of unit rows, in this order or in their own, in whole blocks and chunks, and their residuals.
 struct HalfRows {
   HalfRows(const UnitRows& unit, const std::int32_t* order, int device, cudaStream_t stream)
       : stride(rounded_up(unit.stride, kChunk)),
-        halves(rounded_up(unit.rows, kTile) * stride * 2, device),
+        halves(rounded_up(unit.rows, kBlock) * stride * 2, device),
         residuals(unit.rows * 4, device),
         largest(4, device) {
     PYREDUND_CUDA_CALL(cudaMemsetAsync(largest.data(), 0, 4, stream));

@@ -15,7 +15,6 @@
 namespace pyredund::cuda {
 namespace {
 
-constexpr double kLaunchProducts = 2e12;          // as for lists
 constexpr std::int64_t kPlainProducts = 1 << 30;  // of a launch by definition
 constexpr std::int64_t kPairBytes = sizeof(Pair);
 constexpr std::int64_t kFewPairs = 256, kManyPairs = 16 << 20;
@@ -33,10 +32,8 @@ class PairSearch {
         device_(options.device),
         stream_(stream),
         watch_(watch),
-        n_pairs_(8, options.device) {
-    const std::int64_t room = room_for_buffers(device_, options.most_bytes);
-    hold(std::clamp(std::min(room / 4 / kPairBytes, tally.most), kFewPairs, kManyPairs));
-  }
+        most_bytes_(options.most_bytes),
+        n_pairs_(8, options.device) {}
   // A search that did not come to its end has found nothing.
   ~PairSearch() {
     if (ended_) return;
@@ -58,7 +55,7 @@ class PairSearch {
     std::optional<HalfRows> own;
     if (!self_join_) own.emplace(rows_, nullptr, device_, stream_);
     const HalfRows& rows = self_join_ ? columns : *own;
-    const std::int64_t padded = rounded_up(rows_.rows, kTile), row_blocks = padded / kTile;
+    const std::int64_t padded = rounded_up(rows_.rows, kBlock), row_blocks = padded / kBlock;
     const Buffer bar_buffer(padded * 4, device_);
     const Bars bars{static_cast<float*>(bar_buffer.data()), static_cast<const float*>(rows.residuals.data()),
                     static_cast<const float*>(columns.largest.data()), columns.stride};
@@ -85,7 +82,7 @@ class PairSearch {
       scan_tiles(scan, shape, stream_);
     };
     const std::int64_t steps = self_join_ ? cyclic_steps(row_blocks) : rounded_up(columns_.rows, kTile) / kTile;
-    take_steps(steps, launch_steps(row_blocks, columns.stride, kLaunchProducts), false, find);
+    take_steps(steps, launch_steps(self_join_, row_blocks, columns.stride, kLaunchProducts), false, find);
     return std::move(found_);
   }
 
@@ -102,6 +99,9 @@ class PairSearch {
   // places. What does not fit is found again: by fewer steps, or with more places.
   void take_steps(std::int64_t steps, std::int64_t most_at_once, bool is_scored,
                   const std::function<void(std::int64_t, std::int64_t)>& find) {
+    // Last of all, since pairs can do with what the rest leaves.
+    const std::int64_t room = room_for_buffers(device_, most_bytes_);
+    hold(std::clamp(std::min(room / 4 / kPairBytes, tally_.most), kFewPairs, kManyPairs));
     const std::int64_t pairs = pairs_of(rows_.rows, columns_.rows, self_join_);
     std::int64_t at_once = most_at_once;
     for (std::int64_t step = 0; step < steps && !tally_.full();) {
@@ -153,6 +153,7 @@ class PairSearch {
   int device_;
   cudaStream_t stream_;
   Watch& watch_;
+  std::int64_t most_bytes_;
   Buffer n_pairs_;
   std::unique_ptr<Buffer> pairs_;
   Survivors survivors_;

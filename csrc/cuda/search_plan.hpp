@@ -13,22 +13,21 @@
 // What is scanned when: plain arithmetic, tested without a GPU.
 namespace pyredund::cuda {
 
-constexpr std::int64_t kTileRows = 128;  // and columns
+constexpr std::int64_t kTileRows = 128;             // and columns
+constexpr std::int64_t kBlockRows = 2 * kTileRows;  // that a block of threads scores with a tile of columns at once
 
-// The shared memory of a scan: tiles of 128 rows in chunks of 64 coordinates (halves). The rows' chunks stay, where
-// there is room for them all (`resident`); a stage holds a chunk of two tiles of columns, their bars, and one of rows
-// where these do not stay.
+// The shared memory of a scan: bars of a block's rows, and tiles in chunks of 64 coordinates (halves). The rows' chunks
+// stay, where there is room for them all (`resident`); a stage holds a chunk of a tile of columns, their bars, and one
+// of both tiles of rows where these do not stay.
 struct ScanShape {
   static constexpr std::int64_t kTileBytes = 16384, kBarBytes = 512;
   bool resident = false;
   int stages = 0;
   std::int64_t chunks = 0;
 
-  PYREDUND_BOTH std::int64_t stage_bytes() const {
-    return 2 * kTileBytes + 2 * kBarBytes + (resident ? 0 : kTileBytes);
-  }
+  PYREDUND_BOTH std::int64_t stage_bytes() const { return kTileBytes + kBarBytes + (resident ? 0 : 2 * kTileBytes); }
   PYREDUND_BOTH std::int64_t shared_bytes() const {
-    return kBarBytes + (resident ? chunks * kTileBytes : 0) + stages * stage_bytes();
+    return 2 * kBarBytes + (resident ? 2 * chunks * kTileBytes : 0) + stages * stage_bytes();
   }
 };
 
@@ -43,22 +42,22 @@ inline ScanShape shape_for(std::int64_t chunks, std::int64_t shared_bytes) {
   return {};
 }
 
-// Consecutive tiles of one row block, scanned by one block of threads.
+// Consecutive tiles of columns for one block of rows, scanned by one block of threads.
 struct TileRun {
   std::int64_t row_block, first;
   std::int32_t count;
-  std::int64_t around;  // columns begin again at this block, where it is not 0
+  std::int64_t around;  // columns begin again at this tile, where it is not 0
 
-  PYREDUND_BOTH std::int64_t column_block(std::int32_t tile) const {
-    const std::int64_t block = first + tile;
-    return around > 0 && block >= around ? block - around : block;
+  PYREDUND_BOTH std::int64_t column_tile(std::int32_t which) const {
+    const std::int64_t tile = first + which;
+    return around > 0 && tile >= around ? tile - around : tile;
   }
 };
 
-// Steps [first, last) of every row block. Of queries, step s is column block s. Of a self-join (`cyclic`), step s of
-// row block b is column block (b + s) mod B: steps 0 to B / 2 meet each pair of blocks once, where for even B the last
-// step is taken by the first half of the blocks alone. All row blocks then have as much to do, and each step shows
-// every row as many columns.
+// Steps [first, last) of every block of rows. Of queries, step s is column tile s. Of a self-join (`cyclic`), step s of
+// row block b are the two tiles of block (b + s) mod B: steps 0 to B / 2 meet each pair of blocks once, where for even
+// B the last step is taken by the first half of the blocks alone. All row blocks then have as much to do, and each step
+// shows every row as many columns.
 struct TileSpan {
   std::int64_t row_blocks = 0, first = 0, last = 0;
   std::int64_t run = 1;  // steps that a block of threads takes, at most
@@ -77,8 +76,9 @@ PYREDUND_BOTH inline TileRun run_of(const TileSpan& span, std::int64_t index) {
   const std::int64_t row_block = index % span.row_blocks, begin = span.first + index / span.row_blocks * span.run;
   std::int64_t end = begin + span.run < span.last ? begin + span.run : span.last;
   if (span.cyclic && 2 * (end - 1) == span.row_blocks && row_block >= span.row_blocks / 2) --end;
-  return {row_block, span.cyclic ? (row_block + begin) % span.row_blocks : begin,
-          static_cast<std::int32_t>(end - begin), span.cyclic ? span.row_blocks : 0};
+  const auto steps = static_cast<std::int32_t>(end - begin);
+  if (!span.cyclic) return {row_block, begin, steps, 0};
+  return {row_block, 2 * ((row_block + begin) % span.row_blocks), 2 * steps, 2 * span.row_blocks};
 }
 
 // Pairs that a row may hold between two settlements: at least 128 more than the k that it keeps.
@@ -119,7 +119,7 @@ inline Shuffle shuffle_of(std::int64_t n) {
 
 // Columns that every row has seen, or a few less, before a step.
 inline std::int64_t seen_columns(bool cyclic, std::int64_t step) {
-  return (cyclic ? std::max<std::int64_t>(0, 2 * step - 1) : step) * kTileRows;
+  return cyclic ? std::max<std::int64_t>(0, 2 * step - 1) * kBlockRows : step * kTileRows;
 }
 
 // The rank, among the columns that a row has seen, of a similarity that its k-th neighbour reaches: columns come in
@@ -154,7 +154,7 @@ inline std::int64_t wave_columns(std::int64_t seen, std::int64_t k, std::int64_t
 // Steps of the next wave, at least one; the first step, in a self-join a row's own block, is a wave.
 inline std::int64_t wave_steps(bool cyclic, std::int64_t step, std::int64_t steps, std::int64_t k, std::int64_t rank,
                                std::int64_t capacity, std::int64_t limit) {
-  const std::int64_t columns_a_step = cyclic ? 2 * kTileRows : kTileRows;
+  const std::int64_t columns_a_step = cyclic ? 2 * kBlockRows : kTileRows;
   const std::int64_t columns = wave_columns(seen_columns(cyclic, step), k, rank, capacity, limit);
   const std::int64_t wanted = step == 0 ? 1 : columns / columns_a_step;
   return std::min(steps - step, std::max<std::int64_t>(1, wanted));
@@ -166,16 +166,19 @@ inline std::int64_t pairs_through(std::int64_t pairs, std::int64_t step, std::in
   return static_cast<std::int64_t>(static_cast<double>(pairs) * static_cast<double>(step) / static_cast<double>(steps));
 }
 
+constexpr double kLaunchProducts = 2e12;  // about 10 ms where tensor cores are fast, 100 ms where they are slow
+
 // Steps of one launch: about `most_products` multiplications, so that a launch does not keep an interrupt waiting.
-inline std::int64_t launch_steps(std::int64_t row_blocks, std::int64_t dim, double most_products) {
-  const double products = static_cast<double>(row_blocks) * kTileRows * kTileRows * static_cast<double>(dim);
+inline std::int64_t launch_steps(bool cyclic, std::int64_t row_blocks, std::int64_t dim, double most_products) {
+  const double columns = static_cast<double>(cyclic ? kBlockRows : kTileRows);
+  const double products = static_cast<double>(row_blocks) * kBlockRows * columns * static_cast<double>(dim);
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(most_products / std::max(1.0, products)));
 }
 
 // Steps of a run: long, since it fetches its rows once, but enough of them for every processor to have several.
 inline std::int64_t run_steps(std::int64_t row_blocks, std::int64_t steps, std::int64_t processors) {
   const std::int64_t wanted = row_blocks * steps / std::max<std::int64_t>(1, 6 * processors);
-  return std::max<std::int64_t>(2, std::min<std::int64_t>({steps, wanted, 64}) / 2 * 2);
+  return std::max<std::int64_t>(1, std::min<std::int64_t>({steps, wanted, 64}));
 }
 
 }  // namespace pyredund::cuda

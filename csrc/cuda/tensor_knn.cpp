@@ -17,7 +17,6 @@ namespace pyredund::cuda {
 namespace {
 
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
-constexpr double kLaunchProducts = 2e12;  // about 10 ms where tensor cores are fast, 100 ms where they are slow
 
 std::int64_t list_bytes(std::int64_t capacity) { return capacity * 8 + 5 * 4; }
 
@@ -34,7 +33,7 @@ struct HeldBuffers {
         keys(rows * capacity * 8, device),
         counts(rows * 4, device),
         settled(rows * 4, device),
-        bars(rounded_up(rows, kTile) * 4, device),
+        bars(rounded_up(rows, kBlock) * 4, device),
         floors(rows * 4, device),
         lost(rows * 4, device),
         n_lost(4, device) {}
@@ -79,7 +78,9 @@ class TensorKnn {
     }
     counts_.searched_again += static_cast<std::int64_t>(open.size());
     for (const std::int64_t limit : {64 * kTileRows, 8 * kTileRows, kTileRows}) {
-      watch_.total += static_cast<std::int64_t>(open.size()) * columns_.rows.rows;
+      const std::int64_t again = static_cast<std::int64_t>(open.size()) * columns_.rows.rows;
+      watch_.total += again;
+      counts_.pairs -= again;
       open = query(open, limit);
     }
     if (!open.empty()) throw std::logic_error("a wave that cannot overflow did");
@@ -173,7 +174,7 @@ class TensorKnn {
     scan.survivors.counts = held.counts;
     scan.survivors.capacity = held.capacity;
 
-    const std::int64_t padded = rounded_up(rows.rows, kTile), row_blocks = padded / kTile;
+    const std::int64_t padded = rounded_up(rows.rows, kBlock), row_blocks = padded / kBlock;
     const std::int64_t steps = cyclic ? cyclic_steps(row_blocks) : rounded_up(columns_.rows.rows, kTile) / kTile;
     PYREDUND_CUDA_CALL(cudaMemsetAsync(lost.count, 0, 4, stream_));
     begin_lists(held, bars, rows.rows, padded, stream_);
@@ -201,7 +202,7 @@ class TensorKnn {
 
   // Steps [first, last) in launches that are short enough for somebody who waits to interrupt them, two under way.
   void scan_wave(TileScan scan, std::int64_t row_blocks, std::int64_t first, std::int64_t last) {
-    const std::int64_t at_once = launch_steps(row_blocks, scan.half_stride, kLaunchProducts);
+    const std::int64_t at_once = launch_steps(scan.symmetric, row_blocks, scan.half_stride, kLaunchProducts);
     for (std::int64_t step = first; step < last; step += at_once) {
       check(watch_);
       const std::int64_t end = std::min(last, step + at_once);

@@ -12,9 +12,12 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBarBytes = kTile * 4;
 static_assert(kTileBytes == ScanShape::kTileBytes && kBarBytes == ScanShape::kBarBytes, "the plan counts on these");
+static_assert(kThreads == kBlock, "each thread fetches a row's bar");
 
-// A block takes one tile of rows with two tiles of columns at once: four of its eight warps have one of them each, and
-// every warp 64 rows and 64 columns. Of the two warps that share a scheduler, one has the first tile, one the second.
+// A block takes two tiles of rows with one tile of columns at once: rows stay where there is room, so that columns are
+// what comes from far, half as much of it as for a block of one tile of rows. Four of the eight warps have the first
+// tile of rows, four the second, and every warp 64 rows and 64 columns. Of the two warps that share a scheduler, one
+// has the first tile, one the second.
 using Line = float[2 * kColumnParts];  // scores of a thread's columns, or bars
 
 // The place of a warp's scores in the matrix of all pairs.
@@ -111,56 +114,54 @@ __device__ inline void test_scores(const TileScan& scan, const Part& part, const
   __syncwarp();  // tensor cores want all threads of a warp together
 }
 
-// Shared memory: the bars of the rows; the rows themselves where they stay; then the stages, each with two tiles of
-// columns, their bars, and a tile of rows where rows do not stay.
+// Shared memory: the bars of the rows; the rows themselves where they stay, both tiles of a chunk and then the next
+// chunk; then the stages, each with a tile of columns, their bars, and both tiles of rows where rows do not stay.
 __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan scan, const ScanShape shape) {
   unsigned char* const shared = shared_memory();
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const int side = warp / 4, part_row = warp % 4 / 2 * kPart, part_column = warp % 2 * kPart;
+  const int side = warp / 4, part_row = side * kTile + warp % 4 / 2 * kPart, part_column = warp % 2 * kPart;
   const TileRun run = run_of(scan.span, static_cast<std::int64_t>(blockIdx.x));
   if (run.count == 0) return;
-  const std::int32_t steps = (run.count + 1) / 2 * scan.chunks;
-  const __half* const row_tile = scan.rows + run.row_block * kTile * scan.half_stride;
+  const std::int32_t steps = run.count * scan.chunks;
+  const __half* const own_rows = scan.rows + run.row_block * kBlock * scan.half_stride;
 
   float* const row_bars = reinterpret_cast<float*>(shared);
-  unsigned char* const resident = shared + kBarBytes;
-  unsigned char* const stages = resident + (shape.resident ? scan.chunks * kTileBytes : 0);
+  unsigned char* const resident = shared + 2 * kBarBytes;
+  unsigned char* const stages = resident + (shape.resident ? scan.chunks * 2 * kTileBytes : 0);
   const int stage_bytes = static_cast<int>(shape.stage_bytes());
-  if (threadIdx.x < kTile) row_bars[threadIdx.x] = scan.row_bars[run.row_block * kTile + threadIdx.x];
+  row_bars[threadIdx.x] = scan.row_bars[run.row_block * kBlock + threadIdx.x];
   if (!scan.symmetric) {
-    for (int i = static_cast<int>(threadIdx.x); i < shape.stages * 2 * kTile; i += kThreads) {
-      unsigned char* const bars = stages + i / (2 * kTile) * stage_bytes + 2 * kTileBytes;
-      reinterpret_cast<float*>(bars)[i % (2 * kTile)] = __int_as_float(0x7F800000);  // a column wants none
+    for (int i = static_cast<int>(threadIdx.x); i < shape.stages * kTile; i += kThreads) {
+      unsigned char* const bars = stages + i / kTile * stage_bytes + kTileBytes;
+      reinterpret_cast<float*>(bars)[i % kTile] = __int_as_float(0x7F800000);  // a column wants none
     }
   }
-  if (shape.resident) {
-    for (int chunk = 0; chunk < scan.chunks; ++chunk) {
-      fetch_tile(resident + chunk * kTileBytes, row_tile + chunk * kChunk, scan.half_stride, kThreads);
+  const auto fetch_rows = [&](unsigned char* to, int chunk) {
+    for (int s = 0; s < 2; ++s) {
+      fetch_tile(to + s * kTileBytes, own_rows + s * kTile * scan.half_stride + chunk * kChunk, scan.half_stride,
+                 kThreads);
     }
+  };
+  if (shape.resident) {
+    for (int chunk = 0; chunk < scan.chunks; ++chunk) fetch_rows(resident + chunk * 2 * kTileBytes, chunk);
   }
 
-  std::int32_t fetched_step = 0, fetched_pair = 0, fetched_chunk = 0, into = 0;
+  std::int32_t fetched_step = 0, fetched_tile = 0, fetched_chunk = 0, into = 0;
   const auto fetch_next = [&] {
     if (fetched_step < steps) {
       unsigned char* const stage = stages + into * stage_bytes;
-      for (int s = 0; s < 2; ++s) {
-        const std::int64_t block = run.column_block(min(2 * fetched_pair + s, run.count - 1));
-        fetch_tile(stage + s * kTileBytes, scan.columns + block * kTile * scan.half_stride + fetched_chunk * kChunk,
-                   scan.half_stride, kThreads);
-        if (scan.symmetric && fetched_chunk == scan.chunks - 1 && threadIdx.x < kTile / 4) {
-          copy_async(stage + 2 * kTileBytes + s * kBarBytes + threadIdx.x * 16,
-                     scan.column_bars + block * kTile + threadIdx.x * 4);
-        }
+      const std::int64_t first_column = run.column_tile(fetched_tile) * kTile;
+      fetch_tile(stage, scan.columns + first_column * scan.half_stride + fetched_chunk * kChunk, scan.half_stride,
+                 kThreads);
+      if (scan.symmetric && fetched_chunk == scan.chunks - 1 && threadIdx.x < kTile / 4) {
+        copy_async(stage + kTileBytes + threadIdx.x * 16, scan.column_bars + first_column + threadIdx.x * 4);
       }
-      if (!shape.resident) {
-        fetch_tile(stage + 2 * kTileBytes + 2 * kBarBytes, row_tile + fetched_chunk * kChunk, scan.half_stride,
-                   kThreads);
-      }
+      if (!shape.resident) fetch_rows(stage + kTileBytes + kBarBytes, fetched_chunk);
       ++fetched_step;
       into = into + 1 == shape.stages ? 0 : into + 1;
       if (++fetched_chunk == scan.chunks) {
         fetched_chunk = 0;
-        ++fetched_pair;
+        ++fetched_tile;
       }
     }
     close_copies();
@@ -171,7 +172,7 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
   WaitingPairs::Places places;
   WaitingPairs waiting(places);
   for (int s = 0; s + 1 < shape.stages; ++s) fetch_next();
-  std::int32_t pair = 0, chunk = 0, from = 0;
+  std::int32_t tile = 0, chunk = 0, from = 0;
   bool complete = false;  // the sums of a tile, which is still to be tested
   // Of two warps that share a scheduler, one tests while the other multiplies: that of the second side tests a tile
   // when the next step's has come, before it multiplies that.
@@ -190,27 +191,21 @@ __global__ void __launch_bounds__(kThreads, 1) scan_tiles_kernel(const TileScan 
         if (step == steps) continue;
         const unsigned char* const stage = stages + from * stage_bytes;
         const unsigned char* const rows =
-            shape.resident ? resident + chunk * kTileBytes : stage + 2 * kTileBytes + 2 * kBarBytes;
+            shape.resident ? resident + chunk * 2 * kTileBytes : stage + kTileBytes + kBarBytes;
         const int slices = chunk + 1 == scan.chunks ? scan.last_slices : static_cast<int>(kChunk / kSlice);
-        multiply_chunk(scores, rows + part_row * kRowBytes, stage + side * kTileBytes + part_column * kRowBytes, slices,
-                       chunk == 0, lane);
+        multiply_chunk(scores, rows + part_row * kRowBytes, stage + part_column * kRowBytes, slices, chunk == 0, lane);
         // Read while the stage is there; those of a chunk that is not the last mean nothing, and are not used.
-        read_bars(column_bars, reinterpret_cast<const float*>(stage + 2 * kTileBytes + side * kBarBytes) + part_column,
-                  lane);
+        read_bars(column_bars, reinterpret_cast<const float*>(stage + kTileBytes) + part_column, lane);
         from = from + 1 == shape.stages ? 0 : from + 1;
         chunk = chunk + 1 == scan.chunks ? 0 : chunk + 1;
         complete = chunk == 0;
       } else if (complete) {
-        const std::int32_t tile = 2 * pair + side;
-        if (tile < run.count) {
-          const std::int64_t block = run.column_block(tile);
-          const Part part{static_cast<std::int32_t>(run.row_block * kTile) + part_row,
-                          static_cast<std::int32_t>(block * kTile) + part_column,
-                          scan.symmetric && block == run.row_block};
-          test_scores(scan, part, scores, row_bars + part_row, column_bars, lane, waiting);
-        }
+        const std::int64_t columns = run.column_tile(tile++);
+        const Part part{static_cast<std::int32_t>(run.row_block * kBlock) + part_row,
+                        static_cast<std::int32_t>(columns * kTile) + part_column,
+                        scan.symmetric && columns / 2 == run.row_block};
+        test_scores(scan, part, scores, row_bars + part_row, column_bars, lane, waiting);
         complete = false;
-        ++pair;
       }
     }
   }

@@ -133,7 +133,7 @@ void shuffled_order(std::int64_t rows, std::int32_t* order, cudaStream_t stream)
 
 void half_rows(const UnitRows& unit, const std::int32_t* order, std::int64_t half_stride, __half* half,
                float* residuals, float* largest, cudaStream_t stream) {
-  const std::int64_t all_rows = rounded_up(unit.rows, kTile);
+  const std::int64_t all_rows = rounded_up(unit.rows, kBlock);
   launch(half_rows_kernel, blocks_for(all_rows, kRowsAtOnce), kThreads, 0, stream, unit, order, all_rows, half_stride,
          half, residuals, largest);
 }
