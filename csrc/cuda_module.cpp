@@ -35,7 +35,7 @@ cuda::HostLists lists_in(Array<std::int32_t>& indices, Array<float>& similaritie
   return {indices.shape(1), indices.mutable_data(), similarities.mutable_data()};
 }
 
-// `device` is where rows lie; where they come from the host, they are shared by so many devices.
+// `device` is where the rows lie, or the first that they are sent to; `devices`, how many they are sent to.
 cuda::SearchOptions options_of(int device, int devices, bool plain, std::int64_t most_bytes) {
   cuda::SearchOptions options;
   options.device = device;
@@ -209,7 +209,7 @@ PYBIND11_MODULE(_cuda, module, pybind11::mod_gil_not_used()) {
     }
   });
   module.def("why_no_device", &cuda::why_no_device);
-  module.def("device_names", &cuda::device_names);
+  module.def("device_names", &cuda::device_names, arg("most"));
   module.def("device_facts", &device_facts, arg("device"));
   module.def("device_of", &cuda::device_of, arg("address"));
   py::class_<cuda::DeviceUnits>(module, "UnitRows", py::module_local())  // tests load another _cuda beside this

@@ -26,8 +26,8 @@ void run_interruptibly(const py::object& progress, const std::function<void(Watc
 
   const auto report = [&] {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    const std::int64_t total = watch.total.load();
-    if (!progress.is_none() && total > 0) progress(watch.done.load(), total);
+    const std::int64_t done = watch.done.load(), total = watch.total.load();  // in this order: both may grow meanwhile
+    if (!progress.is_none() && total > 0) progress(done, total);
   };
   {
     const py::gil_scoped_release release;  // the computation touches no Python object

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pyredund import _embeddings_file, _row_files, _selection_file
+from pyredund._device import DEVICES
 
 PICTURE = Path("pyredund-demo.png")
 
@@ -103,7 +104,7 @@ must_keep_option = click.option(
 array_option = click.option("--array", metavar="NAME", help="The array to read from an .npz file that holds several.")
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Where neighbours are searched: cuda is the GPU, auto the CPU for the time being.",

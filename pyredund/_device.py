@@ -23,6 +23,7 @@ except ImportError:  # built where there was no CUDA compiler
     _cuda = None
 
 
+DEVICES = ["auto", "cpu", "cuda"]
 NO_KERNELS = "only knn_graph, radius_graph, deduplicate, and select by a graph of k neighbours, have CUDA kernels"
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]  # two rows and their similarity
 
@@ -35,9 +36,9 @@ def why_no_cuda() -> str:
     return f"pyredund's CUDA kernels find no GPU to run on ({reason})" if reason else ""
 
 
-def gpus() -> list[str]:
-    """Names of the GPUs that can be used."""
-    return [] if _cuda is None or why_no_cuda() else _cuda.device_names()
+def gpus(most: int) -> list[str]:
+    """Names of the first GPUs that can be used."""
+    return [] if _cuda is None or why_no_cuda() else _cuda.device_names(most)
 
 
 def check_device(device: object, *, has_cuda: bool = True) -> str:
@@ -45,7 +46,7 @@ def check_device(device: object, *, has_cuda: bool = True) -> str:
 
     "auto" is the CPU: the CUDA kernels are chosen by themselves only once their tests have passed on a GPU.
     """
-    if check_choice("device", device, ["auto", "cpu", "cuda"]) != "cuda":
+    if check_choice("device", device, DEVICES) != "cuda":
         return "cpu"
     reason = why_no_cuda() if has_cuda else NO_KERNELS
     if reason:

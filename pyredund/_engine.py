@@ -186,16 +186,15 @@ def show_config() -> dict[str, Any]:
     >>> pyredund.show_config()["isas"][0]
     'baseline'
     """
-    from pyredund._device import gpus
+    from pyredund._device import gpus, why_no_cuda
     from pyredund._version import __version__
 
     engine = Engine.resolve()
-    names = gpus()[: engine.cuda_devices]
     return {
         "version": __version__,
         "isa": _core.chosen_isa(engine.isa),
         "isas": _core.isas(),
         "n_threads": engine.n_threads,
-        "cuda": bool(names),
-        "gpus": names,
+        "cuda": not why_no_cuda(),
+        "gpus": gpus(engine.cuda_devices),
     }

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pyredund._engine import available_threads
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ["csrc/cuda_module.cpp", "csrc/interruptible.cpp", "csrc/thread_team.cpp"]
 FLAGS = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
@@ -42,7 +44,7 @@ def build(folder: Path, changed: tuple[Path, Path, str] | None = None) -> Path:
         run(compiler, *FLAGS, *WARNINGS, *(f"-I{path}" for path in includes), "-x", "c++", "-c", source, "-o", to)
         return to
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_threads()) as pool:
         objects = list(pool.map(compiled, sources))
     module = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
     run(compiler, "-shared", *objects, "-o", module)
@@ -80,8 +82,18 @@ def check_of(folder: Path, name: str, *sources: str) -> str:
         pytest.skip("there is no C++ compiler here, or no source")
     tests, program = ROOT / "tests", folder / "check"
     includes = [f"-I{path}" for path in (folder, tests / "cuda_emulated", ROOT / "csrc")]
-    flags = ["-std=c++17", "-O1", "-pthread", "-U_FORTIFY_SOURCE", "-fno-ipa-ra"]
-    run(compiler, *flags, *WARNINGS, *includes, tests / name, *(ROOT / source for source in sources), "-o", program)
+    flags = ["-std=c++17", "-O1", "-pthread"]
+    run(
+        compiler,
+        *flags,
+        *WARNINGS,
+        *includes,
+        tests / name,
+        *(ROOT / source for source in sources),
+        "-ldl",
+        "-o",
+        program,
+    )
     done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
     return done.stdout.strip()
 

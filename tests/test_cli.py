@@ -207,8 +207,8 @@ def test_device_is_asked_for_and_its_failures_are_sentences(file: Path, monkeypa
             return ""
 
         @staticmethod
-        def device_names() -> list[str]:
-            return ["GPU of a test", "another"]
+        def device_names(most: int) -> list[str]:
+            return ["GPU of a test", "another"][:most]
 
         @staticmethod
         def knn(*arguments: object) -> None:

@@ -174,25 +174,34 @@ def in_order(pairs: tuple[Any, Any, Any]) -> list[tuple[int, int, float]]:
 
 
 # Whole, in parts that are found by failing, and shared: what is to be searched again makes the total grow.
-@pytest.mark.parametrize(("n_bytes", "n_devices"), [(1 << 26, 1), (450_000, 1), (1 << 26, 3)])
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    ("plain", "for_lists", "for_pairs", "n_devices"),
+    [
+        (False, 1 << 26, 1 << 26, 1),
+        (False, 750_000, 370_000, 1),
+        (False, 1 << 26, 1 << 26, 3),
+        (True, 1 << 26, 1 << 26, 1),
+        (True, 230_000, 150_000, 1),
+        (True, 1 << 26, 1 << 26, 3),
+    ],
+)
 def test_progress_ends_where_it_says(
-    n_bytes: int, n_devices: int, plain: bool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    plain: bool, for_lists: int, for_pairs: int, n_devices: int, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(22)
     rows, others = units(rng.normal(size=(300, 150))), units(rng.normal(size=(250, 150)))
-    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(n_bytes // 3 if plain else n_bytes))
     monkeypatch.setenv("PYREDUND_EMULATED_DEVICES", str(n_devices))
     seen: list[tuple[int, int]] = []
     progress = replace(engine, plain_cuda=plain, cuda_devices=n_devices, progress=lambda *at: seen.append(at))
-    calls: list[tuple[int, Any]] = [
-        (300 * 300, lambda: search(rows, 5, progress)),
-        (300 * 250, lambda: search_reference(rows, others, 5, progress)),
-        (300 * 301 // 2, lambda: pairs_on_gpu(rows.matrix, None, 0.6, 1 << 30, progress)),
-        (300 * 250, lambda: pairs_on_gpu(rows.matrix, others.matrix, 0.6, 1 << 30, progress)),
+    calls: list[tuple[int, int, Any]] = [
+        (300 * 300, for_lists, lambda: search(rows, 5, progress)),
+        (300 * 250, for_lists, lambda: search_reference(rows, others, 5, progress)),
+        (300 * 301 // 2, for_pairs, lambda: pairs_on_gpu(rows.matrix, None, 0.6, 1 << 30, progress)),
+        (300 * 250, for_pairs, lambda: pairs_on_gpu(rows.matrix, others.matrix, 0.6, 1 << 30, progress)),
     ]
-    for least, call in calls:
+    for least, n_bytes, call in calls:
         seen.clear()
+        monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(n_bytes))
         call()
         assert seen[-1][0] == seen[-1][1] >= least
         assert all(a[0] <= b[0] <= b[1] for a, b in pairwise(seen))
@@ -247,14 +256,14 @@ def test_pairs_of_rows_that_do_not_fit_come_in_parts(emulated: ModuleType, monke
         for threshold in (0.3, 1.0):
             expected = pyredund.radius_graph(x, threshold, reference=others)
             with monkeypatch.context() as patch:
-                patch.setenv("PYREDUND_EMULATED_BYTES", str(300_000))
+                patch.setenv("PYREDUND_EMULATED_BYTES", str(400_000))
                 on_gpu = pyredund.radius_graph(x, threshold, reference=others, device="cuda")
             assert bytes_of(on_gpu) == bytes_of(expected)
             assert on_gpu.indptr.tobytes() == expected.indptr.tobytes()
     facts = emulated.device_facts(0)
     assert facts["free_bytes"] == facts["total_bytes"]
     most = len(pyredund.radius_graph(x, 0.3).indices) // 8
-    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(300_000))
+    monkeypatch.setenv("PYREDUND_EMULATED_BYTES", str(400_000))
     rows = units(x)
     assert pairs_on_gpu(rows.matrix, None, 0.3, most, replace(Engine.resolve(1), device="cuda")) is None
 

@@ -1,5 +1,7 @@
 #include "cuda/device.hpp"
 
+#include <algorithm>
+
 namespace pyredund::cuda {
 
 void check_call(cudaError_t status, const char* call) {
@@ -34,9 +36,15 @@ std::string name_of(int device) {
   return properties.name;
 }
 
-std::vector<std::string> device_names() {
+std::vector<std::string> device_names(int most) {
   std::vector<std::string> names;
-  for (int device = 0; device < count_of_devices(); ++device) names.push_back(name_of(device));
+  for (int device = 0; device < std::min(most, count_of_devices()); ++device) {
+    try {
+      names.push_back(name_of(device));
+    } catch (const CudaError& error) {
+      names.push_back(error.what());
+    }
+  }
   return names;
 }
 

@@ -30,7 +30,8 @@ std::string why_no_device();
 
 // Can take long: CUDA gathers all that is known of a device for it.
 std::string name_of(int device);
-std::vector<std::string> device_names();
+// Of the first devices, for people: where a name is not to be had, what CUDA says.
+std::vector<std::string> device_names(int most);
 
 struct DeviceFacts {
   int major = 0, minor = 0;

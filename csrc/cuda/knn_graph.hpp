@@ -36,7 +36,8 @@ struct KnnTask {
 
 // How a search by tensor cores went: blocks of rows that it was cut into (for want of memory), and rows that it
 // searched again, because more came to them than they could hold, or their bars had been guessed too high. `pairs` is
-// how many pairs of a row and a column any search is through, for those who wait: in a self-join each pair is two.
+// for those who wait: how many pairs of a row and a column it is through, less those that are searched again, which
+// were added to what is to be done. In a self-join each pair is two.
 struct KnnCounts {
   std::int64_t blocks = 0, searched_again = 0, pairs = 0;
 };

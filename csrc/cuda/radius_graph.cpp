@@ -15,6 +15,12 @@
 namespace pyredund::cuda {
 namespace {
 
+// Whether all was looked at; those who wait need not wait for what was left out.
+bool is_complete(const Tally& tally, Watch& watch) {
+  if (tally.full()) watch.done = watch.total.load();
+  return !tally.full();
+}
+
 struct Range {
   std::int64_t first, count;
 
@@ -44,28 +50,30 @@ class HostSearch {
     if (n_devices <= 1) {
       find_on(options_.device, {0, rows_.rows}, {0, columns_.rows});
     } else {
-      // More parts than devices, so that none waits long for the last.
       const std::vector<std::pair<Range, Range>> jobs = in_parts(2 * n_devices);
       run_on_devices(n_devices, static_cast<std::int64_t>(jobs.size()), watch_, [&](int device, std::int64_t job) {
         find_on(device, jobs[static_cast<std::size_t>(job)].first, jobs[static_cast<std::size_t>(job)].second);
       });
     }
-    found_.complete = !tally_.full();
+    found_.complete = is_complete(tally_, watch_);
     return std::move(found_);
   }
 
  private:
-  // Each part with each, in a self-join those with themselves last: they are half the work.
-  std::vector<std::pair<Range, Range>> in_parts(std::int64_t n_parts) const {
+  // Each part with each, in a self-join those with themselves last: they are half the work. No more parts than whole
+  // tiles; more than devices, so that none waits long for the last.
+  std::vector<std::pair<Range, Range>> in_parts(std::int64_t most) const {
     const Range rows{0, rows_.rows}, columns{0, columns_.rows};
+    const std::int64_t n_rows = std::clamp<std::int64_t>(rows.count / kTileRows, 1, most);
+    const std::int64_t n_columns = std::clamp<std::int64_t>(columns.count / kTileRows, 1, most);
     std::vector<std::pair<Range, Range>> jobs;
-    for (std::int64_t i = 0; i < n_parts; ++i) {
-      for (std::int64_t j = self_join_ ? i + 1 : 0; j < n_parts; ++j) {
-        jobs.emplace_back(rows.part(i, n_parts), columns.part(j, n_parts));
+    for (std::int64_t i = 0; i < n_rows; ++i) {
+      for (std::int64_t j = self_join_ ? i + 1 : 0; j < n_columns; ++j) {
+        jobs.emplace_back(rows.part(i, n_rows), columns.part(j, n_columns));
       }
     }
-    for (std::int64_t i = 0; self_join_ && i < n_parts; ++i) {
-      jobs.emplace_back(rows.part(i, n_parts), rows.part(i, n_parts));
+    for (std::int64_t i = 0; self_join_ && i < n_rows; ++i) {
+      jobs.emplace_back(rows.part(i, n_rows), rows.part(i, n_rows));
     }
     return jobs;
   }
@@ -151,7 +159,7 @@ SimilarPairs similar_pairs_of_units(const DeviceUnits& units, double threshold, 
   watch.total += pairs_of(rows.rows, rows.rows, true);
   Tally tally(most);
   SimilarPairs found = search_pairs(rows, rows, true, threshold, tally, options, units.stream(), watch);
-  found.complete = !tally.full();
+  found.complete = is_complete(tally, watch);
   return found;
 }
 

@@ -136,9 +136,9 @@ inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
 inline cudaError_t cudaFree(void* data) {
   if (data == nullptr) return cudaSuccess;
   const std::lock_guard<std::mutex> lock(emulated::memory.mutex);
-  const auto piece = emulated::memory.pieces.find(data);
-  emulated::memory.taken[piece->second.device] -= piece->second.bytes;
-  emulated::memory.pieces.erase(piece);
+  const auto piece = emulated::memory.pieces.at(data);
+  emulated::memory.taken[piece.device] -= piece.bytes;
+  emulated::memory.pieces.erase(data);
   std::free(data);
   return cudaSuccess;
 }

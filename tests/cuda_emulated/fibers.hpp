@@ -2,8 +2,6 @@
 
 // The threads of a block as fibers of one thread: each runs until it waits for the others. A wait that cannot end, as
 // where some threads pass a barrier that others do not, is reported instead of hanging.
-#include <ucontext.h>
-
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +10,10 @@
 #include <mutex>
 #include <string>
 #include <vector>
+
+#if !defined(__x86_64__) || !defined(__ELF__)
+#include <ucontext.h>
+#endif
 
 struct ThreadIndex {
   unsigned x;
@@ -27,8 +29,9 @@ constexpr std::size_t kStackBytes = 64 << 10;
 constexpr std::size_t kSlotBytes = 64;
 
 // Where a fiber, or the scheduler, goes on.
-#if defined(__x86_64__)  // without swapcontext's two system calls: tests change places many million times
-using Place = void*;     // the stack, on which are the registers that a call leaves as they were
+#if defined(__x86_64__) && \
+    defined(__ELF__)  // without swapcontext's two system calls: tests change places many million times
+using Place = void*;  // the stack, on which are the registers that a call leaves as they were
 extern "C" void emulated_switch(Place* from, Place to);
 asm(R"(
   .pushsection .text.emulated_switch,"axG",@progbits,emulated_switch,comdat
@@ -49,6 +52,7 @@ inline void change(Place& from, Place& to) { emulated_switch(&from, to); }
 // A place where `body` begins, which never returns.
 inline void begin(Place& place, void (*body)(), char* stack, std::size_t bytes) {
   auto** const top = reinterpret_cast<void**>((reinterpret_cast<std::uintptr_t>(stack) + bytes) / 16 * 16);
+  top[-1] = nullptr;                        // from where it was called: the end of the stack
   top[-2] = reinterpret_cast<void*>(body);  // to which the switch returns, where a call would have left the stack
   place = top - 8;
 }
