@@ -31,7 +31,7 @@ Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]  # two 
 def why_no_cuda() -> str:
     """Why no GPU can be used; empty if one can."""
     if _cuda is None:
-        return "this build of pyredund has no CUDA kernels"
+        return "this build of pyredund has no CUDA kernels: they are built where nvcc is found"
     reason: str = _cuda.why_no_device()
     return f"pyredund's CUDA kernels find no GPU to run on ({reason})" if reason else ""
 

@@ -150,7 +150,8 @@ class Engine:
         elif self.progress:
             from tqdm import tqdm
 
-            with tqdm(total=1, desc=stage, unit=unit, unit_scale=True, delay=0.5, leave=False) as bar:
+            # With miniters tqdm would wait for as many as came before, when each takes a thousand times as long.
+            with tqdm(total=1, desc=stage, unit=unit, unit_scale=True, miniters=0, delay=0.5, leave=False) as bar:
 
                 def update(done: int, total: int) -> None:
                     bar.total = total

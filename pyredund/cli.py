@@ -200,6 +200,14 @@ def dedup(
     _report(selection, parameters, output, as_json, quiet, started)
 
 
+def _share(count: int, n: int) -> str:
+    """Per cent, with as many digits as it takes not to say 0 or all where it is neither."""
+    digits = 1
+    while 0 < count < n and f"{count / n:.{digits}%}" in {f"{0:.{digits}%}", f"{1:.{digits}%}"}:
+        digits += 1
+    return f"{count / n:.{digits}%}"
+
+
 def _named(**files: Path | None) -> dict[str, str | None]:
     return {option: None if file is None else str(file) for option, file in files.items()}
 
@@ -236,7 +244,7 @@ def _report(
 
 def _in_words(selection: pyredund.Selection, output: Path | None, seconds: float) -> str:
     n, n_kept, n_removed = len(selection.mask), len(selection.indices), len(selection.removed)
-    lines = [f"Kept {n_kept:,} of {n:,} rows ({n_kept / n:.1%}) and removed {n_removed:,}, in {seconds:.2f} s."]
+    lines = [f"Kept {n_kept:,} of {n:,} rows ({_share(n_kept, n)}) and removed {n_removed:,}, in {seconds:.2f} s."]
     if n_removed:
         similarities = selection.similarities[selection.removed]
         mean, lowest = similarities.mean(dtype=np.float64), similarities.min()

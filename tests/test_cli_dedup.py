@@ -24,6 +24,14 @@ def file(tmp_path: Path, embeddings: NDArray[np.float32]) -> Path:
     return path
 
 
+def test_all_is_not_said_of_nearly_all(file: Path) -> None:
+    x = np.random.default_rng(8).normal(size=(10_000, 20))
+    x[1] = x[0]
+    np.save(file, x)
+    said = succeed("dedup", file, "--threshold", "1", "-o", file.with_suffix(".txt")).stderr
+    assert "Kept 9,999 of 10,000 rows (99.99%) and removed 1" in said
+
+
 def test_kept_rows_are_those_of_the_library(file: Path, embeddings: NDArray[np.float32]) -> None:
     for options, threshold in (((), 0.95), (("--threshold", 0.8, "--threads", 1), 0.8)):
         rows = succeed("dedup", file, *options).stdout.split()

@@ -46,6 +46,22 @@ def test_threads_that_the_system_refuses_are_done_without(tmp_path: Path) -> Non
     assert check_of(tmp_path, "thread_team_check.cpp", "csrc/thread_team.cpp") == "right"
 
 
+def test_the_bar_goes_on_when_steps_become_slow(capsys: pytest.CaptureFixture[str]) -> None:
+    with Engine.resolve(1, progress=True).reporting("stage") as report:
+        assert report is not None
+        begun = time.perf_counter()
+        for done in range(1, 10**9):
+            if time.perf_counter() > begun + 0.8:
+                break
+            report(1000 * done, 10**12)  # millions a second
+        assert "stage" in capsys.readouterr().err
+        for step in range(2):  # and then one now and then; the first may bring what was not shown before
+            time.sleep(0.15)
+            capsys.readouterr()
+            report(1000 * done + step, 10**12)
+        assert "stage" in capsys.readouterr().err
+
+
 def test_a_child_forked_after_use_computes_the_same() -> None:
     x = np.random.default_rng(1).normal(size=(500, 9))
     expected = graph_bytes(x)
