@@ -83,17 +83,8 @@ def check_of(folder: Path, name: str, *sources: str) -> str:
     tests, program = ROOT / "tests", folder / "check"
     includes = [f"-I{path}" for path in (folder, tests / "cuda_emulated", ROOT / "csrc")]
     flags = ["-std=c++17", "-O1", "-pthread"]
-    run(
-        compiler,
-        *flags,
-        *WARNINGS,
-        *includes,
-        tests / name,
-        *(ROOT / source for source in sources),
-        "-ldl",
-        "-o",
-        program,
-    )
+    files = [tests / name, *(ROOT / source for source in sources)]
+    run(compiler, *flags, *WARNINGS, *includes, *files, "-ldl", "-o", program)
     done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
     return done.stdout.strip()
 

@@ -28,9 +28,9 @@ constexpr unsigned kMostThreads = 1024;
 constexpr std::size_t kStackBytes = 64 << 10;
 constexpr std::size_t kSlotBytes = 64;
 
-// Where a fiber, or the scheduler, goes on.
-#if defined(__x86_64__) && \
-    defined(__ELF__)  // without swapcontext's two system calls: tests change places many million times
+// Where a fiber, or the scheduler, goes on. swapcontext makes two system calls, and tests change places many million
+// times: hence a few instructions of our own.
+#if defined(__x86_64__) && defined(__ELF__)
 using Place = void*;  // the stack, on which are the registers that a call leaves as they were
 extern "C" void emulated_switch(Place* from, Place to);
 asm(R"(
